@@ -1,0 +1,30 @@
+"""The commands by name. To add one: a file with a function of its name, and its import here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from cli.evaluate import evaluate
+from cli.inspect import inspect
+from cli.list import list_members
+from cli.plan import plan
+from cli.prepare import prepare
+from cli.rollout import rollout
+from cli.train import train
+
+
+def ensure_commands(app: typer.Typer) -> None:
+    """Give the app its commands, in the order of the data's way."""
+    commands: dict[str, Callable[..., None]] = {
+        "prepare": prepare,
+        "train": train,
+        "rollout": rollout,
+        "evaluate": evaluate,
+        "plan": plan,
+        "inspect": inspect,
+        "list": list_members,
+    }
+    for name, command in commands.items():
+        app.command(name)(command)

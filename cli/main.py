@@ -1,0 +1,84 @@
+"""`wml`: the commands, and how every failure becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cli.commands import ensure_commands
+from weatherml.errors import DiskError, OutputError, WMLError
+
+ERRNO_CODES = {
+    errno.ENOSPC: DiskError.exit_code,
+    errno.EDQUOT: DiskError.exit_code,
+    errno.EIO: DiskError.exit_code,
+    errno.EACCES: OutputError.exit_code,
+    errno.EPERM: OutputError.exit_code,
+    errno.EROFS: OutputError.exit_code,
+}
+
+
+class OneLineErrors(TyperGroup):
+    """Prints `error: <what>; <what to do>` and exits with the documented code; `--debug` shows the traceback."""
+
+    def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:  # type: ignore[override]
+        """Run the command line."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in arguments
+        try:
+            code = super().main(
+                [each for each in arguments if each != "--debug"], **{**extra, "standalone_mode": False}
+            )
+        except KeyboardInterrupt:
+            code = fail("stopped", 130)
+        except Exception as error:  # noqa: BLE001 - the last resort: nothing may end in a traceback
+            if debug:
+                traceback.print_exc()
+            code = fail(*explain(error))
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """An exception as a line for the user and an exit code."""
+    if isinstance(error, WMLError):
+        return str(error), error.exit_code
+    if hasattr(error, "format_message"):  # the parser's own: a wrong option or argument
+        return f"{error.format_message()}; see --help", getattr(error, "exit_code", 2)
+    if isinstance(error, OSError) and error.errno in ERRNO_CODES:
+        return f"{error.filename or 'output'}: {error.strerror}", ERRNO_CODES[error.errno]
+    return f"{type(error).__name__}: {error}; run again with --debug for the traceback", 1
+
+
+def fail(message: str, code: int) -> int:
+    """Print the one line and return the code."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+app = typer.Typer(
+    name="wml",
+    cls=OneLineErrors,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Weather archives in; trained, verified kilometre-scale forecasts out.",
+)
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; goes anywhere.")] = False,
+) -> None:
+    """Weather archives in; trained, verified kilometre-scale forecasts out.
+
+    The stages meet on disk: prepare, train, rollout, evaluate. Each takes the newest output of the one
+    before where none is named, and says which it took.
+    """
+
+
+ensure_commands(app)

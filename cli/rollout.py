@@ -1,0 +1,48 @@
+"""`wml rollout`: a run becomes a forecast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.defaults import FORECASTS, dataset_path, fresh, run_path
+from cli.display import bar, say
+from cli.options import Data, Device, DeviceOption, Overwrite, Run
+
+
+def rollout(
+    run: Run = None,
+    data: Data = None,
+    init: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--init", help="ISO time, `last` or `test` (all of the test part); repeats. [default: 16 of test]"
+        ),
+    ] = None,
+    hours: Annotated[float | None, typer.Option(help="Length in hours. [default: 24 steps]")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Length in model steps, instead of hours.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Forecast to write, .zarr or .nc.")] = None,
+    device: DeviceOption = Device.auto,
+    overwrite: Overwrite = False,
+) -> None:
+    """Step a trained model forward in time, from one or many initial times."""
+    from weatherml.forecast import rollout
+    from weatherml.forecast.length import forecast_steps
+
+    chosen = run_path(run)
+    with bar("rollout") as progress:
+        forecast = rollout(
+            chosen,
+            dataset_path(data),
+            init=init or [],
+            steps=forecast_steps(chosen, hours=hours, steps=steps),
+            output=output or fresh(FORECASTS, chosen.resolve().name, ".zarr"),
+            device=device.value,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    first, last = forecast.init_times[0], forecast.init_times[-1]
+    say(f"{len(forecast.init_times)} initial time(s) {first}Z to {last}Z, {forecast.steps} steps each")
+    print(f"forecast: {forecast.path}")

@@ -1,0 +1,1 @@
+"""Shipped configurations: whole experiments here, model parameters under `model/`."""

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Every check: lint, types, layers, tests. Makes the environment if it is absent.
+#   bash scripts/test.sh            what CI runs
+#   bash scripts/test.sh -m slow    the long tests too; arguments go to pytest
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/environment.sh dev
+
+ruff check .
+ruff format --check .
+mypy
+lint-imports
+# two processes share two cores: one thread each
+OMP_NUM_THREADS=1 python -m pytest -n "${WML_TEST_WORKERS:-2}" -m "not slow" "$@"

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from weatherml.nn.attention import SelfAttention
+from weatherml.nn.blocks import Conv, Down, Norm, ResidualBlock, Up, set_checkpointing
+from weatherml.nn.padding import Padding
+
+MODES = ["zeros", "reflect", "circular"]
+
+
+def test_conv_pads_each_axis_by_its_own_mode() -> None:
+    conv = Conv(1, 1, padding=Padding(y="zeros", x="circular"))
+    nn.init.ones_(conv.weight)
+    nn.init.zeros_(conv.bias)
+    x = torch.tensor([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]]).view(1, 1, 2, 3)
+    # every window of 3 columns holds all three of the circle; rows beyond the edges are 0: 6 + 60 = 66
+    assert torch.equal(conv(x), torch.full((1, 1, 2, 3), 66.0))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_conv_agrees_with_torchs_own_padding(mode: str) -> None:
+    ours = Conv(3, 5, padding=Padding.model_validate(mode))
+    torchs = nn.Conv2d(3, 5, 3, padding=1, padding_mode=mode)
+    torchs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 3, 6, 7)
+    torch.testing.assert_close(ours(x), torchs(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(40, 8), (24, 8), (12, 4), (17, 1)])
+def test_norm_takes_groups_that_divide(channels: int, groups: int) -> None:
+    assert Norm(channels).num_groups == groups
+
+
+def test_norm_stays_in_bf16_under_autocast() -> None:
+    x = torch.randn(2, 16, 8, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = Norm(16)(x.bfloat16())
+    assert low.dtype == torch.bfloat16
+    torch.testing.assert_close(low.float(), Norm(16)(x), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("block", [ResidualBlock(8, padding=Padding()), SelfAttention(64)])
+def test_residual_blocks_begin_as_the_identity(block: nn.Module) -> None:
+    x = torch.randn(2, 64 if isinstance(block, SelfAttention) else 8, 5, 6)
+    assert torch.equal(block(x), x)
+
+
+def test_attention_agrees_with_its_formula() -> None:
+    attention = SelfAttention(64)
+    nn.init.normal_(attention.out.weight, std=0.1)
+    x = torch.randn(2, 64, 3, 4)
+    qkv = attention.qkv(attention.norm(x)).flatten(2)
+    heads = []
+    for head in range(2):  # 64 channels are two heads of 32
+        q, k, v = (qkv[:, part * 64 + head * 32 : part * 64 + (head + 1) * 32] for part in range(3))
+        scores = torch.einsum("bcq,bck->bqk", q, k) / 32**0.5
+        heads.append(torch.einsum("bqk,bck->bcq", scores.softmax(-1), v))
+    expected = x + attention.out(torch.cat(heads, 1).view(2, 64, 3, 4))
+    torch.testing.assert_close(attention(x), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_resampling_doubles_and_halves(mode: str) -> None:
+    padding = Padding.model_validate(mode)
+    x = torch.randn(2, 6, 4, 5)
+    assert Up(6, 3, padding=padding)(x).shape == (2, 3, 8, 10)
+    assert Down(3, 6, padding=padding)(torch.randn(2, 3, 8, 10)).shape == (2, 6, 4, 5)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "circular"])
+def test_no_checkerboard_from_a_constant(mode: str) -> None:
+    padding = Padding.model_validate(mode)
+    path = nn.Sequential(Down(4, 8, padding=padding), Up(8, 4, padding=padding), Conv(4, 4, padding=padding))
+    out = path(torch.full((1, 4, 8, 12), 1.7))
+    assert out.std(dim=(-2, -1)).max() < 1e-6
+    assert out.abs().max() > 1e-3
+
+
+def test_no_checkerboard_from_zero_padding_but_at_the_edge() -> None:
+    up = nn.Sequential(Up(4, 4, padding=Padding()), Conv(4, 4, padding=Padding()))
+    interior = up(torch.full((1, 4, 8, 12), 1.7))[..., 1:-1, 1:-1]
+    assert interior.std(dim=(-2, -1)).max() < 1e-6
+
+
+def test_up_interpolates_across_a_circular_edge() -> None:
+    up = Up(1, 1, padding=Padding(x="circular"))
+    nn.init.ones_(up.conv.weight)
+    nn.init.zeros_(up.conv.bias)
+    out = up(torch.tensor([0.0, 4.0]).view(1, 1, 1, 2))
+    # 3/4 of the point itself and 1/4 of its neighbour, which on a circle of two is always the other
+    assert torch.equal(out[0, 0, 0], torch.tensor([1.0, 1.0, 3.0, 3.0]))
+
+
+def test_checkpointing_changes_memory_and_nothing_else() -> None:
+    network = nn.Sequential(Conv(3, 8, padding=Padding()), ResidualBlock(8, padding=Padding(), dropout=0.3))
+    nn.init.normal_(network[1].branch[-1].weight)
+    x = torch.randn(2, 3, 6, 6)
+
+    def gradients(on: bool) -> tuple[list[torch.Tensor], int]:
+        kept: list[int] = []
+        network.zero_grad()
+        set_checkpointing(network, on)
+        torch.manual_seed(3)  # the dropout of the second computation is that of the first
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
+            loss = network(x).square().sum()
+        loss.backward()
+        return [p.grad.clone() for p in network.parameters() if p.grad is not None], sum(kept)
+
+    (kept_all, most), (kept_inputs, least) = gradients(False), gradients(True)
+    assert all(torch.equal(a, b) for a, b in zip(kept_all, kept_inputs, strict=True))
+    assert least < most / 2

@@ -1,0 +1,66 @@
+"""Physical values to int16 and back: value = packed * scale_factor + add_offset, the step a power of two."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weatherml.errors import BadDataError
+from weatherml.variables import Variable
+
+Array = npt.NDArray[Any]
+FILL = np.int16(-32768)
+LARGEST = 32767
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packing:
+    """CF packing of one variable.
+
+    Attributes:
+        scale_factor: the step, a power of two: float32 holds packed * step exactly.
+        add_offset: the value of packed 0, a multiple of the step.
+    """
+
+    scale_factor: float
+    add_offset: float
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The smallest and largest value that can be packed."""
+        reach = LARGEST * self.scale_factor
+        return self.add_offset - reach, self.add_offset + reach
+
+
+def choose_packing(variable: Variable, low: float, high: float) -> Packing:
+    """The variable's own packing, or the finest power-of-two step that holds [low, high].
+
+    Raises:
+        BadDataError: no finite range to pack.
+    """
+    if variable.packing_step is not None:
+        return Packing(scale_factor=variable.packing_step, add_offset=variable.add_offset)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise BadDataError(f"{variable.name}: no finite value in the input; leave it out of variables")
+    span = max(high - low, abs(high) * 2e-5, 1e-30)
+    step = 2.0 ** math.ceil(math.log2(span / (2 * LARGEST - 2)))
+    return Packing(scale_factor=step, add_offset=round((low + high) / 2 / step) * step)
+
+
+def pack(values: Array, packing: Packing) -> Array:
+    """Round to the nearest step; NaN becomes the fill value. Values must lie within `packing.range`."""
+    steps = np.rint((values.astype(np.float64) - packing.add_offset) / packing.scale_factor)
+    missing = np.isnan(steps)
+    packed = np.where(missing, 0, steps).astype(np.int16)
+    packed[missing] = FILL
+    return packed
+
+
+def unpack(packed: Array, packing: Packing) -> Array:
+    """Physical values in float32, NaN where missing."""
+    values = packed.astype(np.float32) * np.float32(packing.scale_factor) + np.float32(packing.add_offset)
+    return np.where(packed == FILL, np.float32(np.nan), values)

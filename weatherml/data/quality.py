@@ -1,0 +1,94 @@
+"""Quality checks of one time's fields: what is impossible is masked and said, never trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weatherml.data.packing import Packing, pack
+from weatherml.errors import BadDataError
+from weatherml.sources.base import Frame
+from weatherml.variables import Variable
+
+Array = npt.NDArray[Any]
+MOST_MASKED = 0.05
+"""A time is quarantined where a larger share of a variable's known points is impossible."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """One time's fields, checked and packed.
+
+    Attributes:
+        packed: (H, W) int16 by variable name.
+        findings: entries for quality.json: masked points and constant fields.
+    """
+
+    packed: dict[str, Array]
+    findings: tuple[dict[str, Any], ...]
+
+
+def check_and_pack(frame: Frame, variables: tuple[Variable, ...], packings: tuple[Packing, ...]) -> Checked:
+    """Mask what lies outside the valid or packable range, and pack the rest.
+
+    Raises:
+        BadDataError: a variable is absent, all missing, or impossible over more than `MOST_MASKED` of the field.
+    """
+    packed, findings = {}, []
+    for variable, packing in zip(variables, packings, strict=True):
+        if variable.name not in frame:
+            raise BadDataError(f"{variable.name}: absent; the time is left out")
+        values, found = check(frame[variable.name], variable, packing)
+        packed[variable.name] = pack(values, packing)
+        findings += found
+    return Checked(packed=packed, findings=tuple(findings))
+
+
+def check(values: Array, variable: Variable, packing: Packing) -> tuple[Array, list[dict[str, Any]]]:
+    """The values with impossible points as NaN, and what was found; rounding over a bound is taken back."""
+    low, high = bounds(variable, packing)
+    known = np.isfinite(values)
+    if not known.any():
+        raise BadDataError(f"{variable.name}: no finite value; the time is left out")
+    slack = packing.scale_factor  # packing in the source may round a bounded variable just over its bound
+    bad = known & ((values < low - slack) | (values > high + slack))
+    count = int(bad.sum())
+    if count > MOST_MASKED * known.sum():
+        raise BadDataError(
+            f"{variable.name}: {count} of {known.sum()} points outside [{low:g}, {high:g}] {variable.units}; "
+            "check units and grid"
+        )
+    cleaned = np.where(bad | ~known, np.nan, np.clip(values, low, high))
+    findings = [_masked(values[bad], variable, (low, high))] if count else []
+    return cleaned, findings + _constant(values[known & ~bad], variable)
+
+
+def bounds(variable: Variable, packing: Packing) -> tuple[float, float]:
+    """The values that may stand in the store: the valid range, as far as it can be packed."""
+    low, high = packing.range
+    return (
+        low if variable.valid_min is None else max(low, variable.valid_min),
+        high if variable.valid_max is None else min(high, variable.valid_max),
+    )
+
+
+def _masked(values: Array, variable: Variable, valid: tuple[float, float]) -> dict[str, Any]:
+    extremes = {"lowest": round(float(values.min()), 4), "highest": round(float(values.max()), 4)}
+    return {"variable": variable.name, "finding": "masked", "points": int(values.size), **extremes, "valid": valid}
+
+
+def _constant(values: Array, variable: Variable) -> list[dict[str, Any]]:
+    lowest, highest = float(values.min()), float(values.max())
+    ordinary = {0.0, variable.valid_min, variable.valid_max}  # no rain, no echo, no CAPE anywhere
+    if lowest < highest or lowest in ordinary or values.size == 1:
+        return []
+    return [{"variable": variable.name, "finding": "constant", "value": lowest}]
+
+
+def gaps(times: Array, step: np.timedelta64) -> list[str]:
+    """The times absent between the first and the last, ISO 8601 UTC."""
+    whole = np.arange(times[0], times[-1] + step, step)
+    return [f"{time}Z" for time in np.setdiff1d(whole, times)]

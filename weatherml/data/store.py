@@ -1,0 +1,200 @@
+"""A dataset on disk, opened: variables, grid, times, splits, statistics, and packed fields by time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from weatherml.data.layout import MAPPING, SCHEMA
+from weatherml.data.packing import Packing
+from weatherml.data.statistics import STATISTICS, Statistics
+from weatherml.errors import BadDataError, MissingInputError
+from weatherml.files import read_json
+from weatherml.grid import Grid
+from weatherml.registry import suggest
+from weatherml.variables import Variable
+
+Array = npt.NDArray[Any]
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+MARKER = "complete.json"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A finished store. `open_dataset` makes it; `select` narrows its channels.
+
+    Attributes:
+        path: where it lies.
+        variables: the channels, in order.
+        packings: how each is packed.
+        grid: the horizontal grid.
+        times: (N,) datetime64[s] UTC.
+        step: the time step.
+        splits: first and last time of each part, inclusive.
+        statistics: of the training split.
+        source: the settings of the source that it was prepared from.
+    """
+
+    path: Path
+    variables: tuple[Variable, ...]
+    packings: tuple[Packing, ...]
+    grid: Grid
+    times: Array
+    step: np.timedelta64
+    splits: dict[Part, tuple[np.datetime64, np.datetime64]]
+    statistics: Statistics
+    source: dict[str, Any]
+
+    @property
+    def names(self) -> list[str]:
+        """The channels' names."""
+        return [variable.name for variable in self.variables]
+
+    @cached_property
+    def group(self) -> zarr.Group:
+        """The zarr group, read-only."""
+        return zarr.open_group(str(self.path), mode="r")
+
+    @cached_property
+    def static(self) -> dict[str, Array]:
+        """Fields (H, W) that do not change, by name, float32."""
+        dims = list(self.grid.dims)
+        return {
+            name: np.asarray(array[...], dtype=np.float32)
+            for name, array in sorted(self.group.arrays())
+            if list(getattr(array.metadata, "dimension_names", None) or ()) == dims
+            and name not in ("latitude", "longitude")
+        }
+
+    def read(self, times: slice | int, variable: str) -> Array:
+        """Packed int16 fields (n, H, W) of one variable; verified by their checksums.
+
+        Raises:
+            BadDataError: a chunk is corrupt or missing; names variable and time.
+        """
+        array = self.group[variable]
+        assert isinstance(array, zarr.Array)
+        wanted = slice(times, times + 1) if isinstance(times, int) else times
+        self._require_shards(array, wanted, variable)
+        try:
+            return np.asarray(array[wanted])
+        except Exception as error:  # noqa: BLE001 - codecs raise ValueError, RuntimeError and their own
+            raise self._broken(variable, wanted, " ".join(str(error).split())) from None
+
+    def select(self, names: Sequence[str]) -> Dataset:
+        """The same dataset with these channels, in this order.
+
+        Raises:
+            BadDataError: a name that is not in it.
+        """
+        for name in names:
+            if name not in self.names:
+                raise BadDataError(f"{self.path}: has no variable {name!r}; {suggest(name, self.names)}")
+        channels = [self.names.index(name) for name in names]
+        return replace(
+            self,
+            variables=tuple(self.variables[c] for c in channels),
+            packings=tuple(self.packings[c] for c in channels),
+            statistics=self.statistics.select(channels),
+        )
+
+    def part(self, name: Part) -> Array:
+        """Indices of the times of one part."""
+        first, last = self.splits[name]
+        return np.flatnonzero((self.times >= first) & (self.times <= last))
+
+    def _require_shards(self, array: zarr.Array[Any], wanted: slice, variable: str) -> None:
+        length = (array.shards or array.chunks)[0]
+        start, stop, _ = wanted.indices(len(self.times))
+        for shard in range(start // length, -(-stop // length)):
+            if not (self.path / variable / "c" / str(shard) / "0" / "0").exists():
+                raise self._broken(variable, slice(shard * length, stop), "its shard is missing")
+
+    def _broken(self, variable: str, wanted: slice, reason: str) -> BadDataError:
+        start, stop, _ = wanted.indices(len(self.times))
+        when = f"{self.times[start]}" + (f" to {self.times[stop - 1]}" if stop - start > 1 else "")
+        return BadDataError(f"{self.path}: {variable} at {when}: {reason}; prepare the dataset again")
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """Open a store that `wml prepare` finished.
+
+    Raises:
+        MissingInputError: nothing there.
+        BadDataError: unfinished, of another schema, or metadata that do not match their hashes.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingInputError(f"{path}: no such dataset; make one with `wml prepare`")
+    verify_marker(path, "dataset", SCHEMA)
+    group = zarr.open_group(str(path), mode="r")
+    attributes: dict[str, Any] = dict(group.attrs)
+    variables = tuple(Variable(**settings) for settings in attributes["variable_table"].values())
+    statistics = group["statistics"]
+    assert isinstance(statistics, zarr.Group)
+    return Dataset(
+        path=path,
+        variables=variables,
+        packings=tuple(_packing(dict(group[variable.name].attrs)) for variable in variables),
+        grid=_read_grid(group, attributes["grid_kind"]),
+        times=_numbers(group["time"]).astype("datetime64[s]"),
+        step=np.timedelta64(int(attributes["time_step_seconds"]), "s"),
+        splits={name: _interval(attributes["splits"][name]) for name in PARTS},
+        statistics=Statistics(**{name: _numbers(statistics[name]) for name in STATISTICS}),
+        source=attributes["source"],
+    )
+
+
+def write_marker(path: Path, kind: str, schema: int) -> None:
+    """Write, last of all, that the store is whole, with the hash of every metadata file in it."""
+    marker = {"kind": kind, "schema": schema, "metadata": metadata_hashes(path)}
+    (path / MARKER).write_text(json.dumps(marker, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def verify_marker(path: Path, kind: str, schema: int) -> None:
+    """Raise BadDataError unless the store at `path` is whole, of this kind and schema, its metadata unchanged."""
+    if not (path / MARKER).is_file():
+        raise BadDataError(f"{path}: not a finished {kind} (no {MARKER}); make it again")
+    marker = read_json(path / MARKER)
+    found = (marker.get("kind"), marker.get("schema")) if isinstance(marker, dict) else (None, None)
+    if found != (kind, schema):
+        raise BadDataError(f"{path}: holds {found[0]} schema {found[1]}, not {kind} schema {schema}; make it again")
+    hashes = metadata_hashes(path)
+    for name, digest in marker["metadata"].items():
+        if hashes.get(name) != digest:
+            raise BadDataError(f"{path}/{name}: metadata changed since it was written; make the {kind} again")
+
+
+def metadata_hashes(path: Path) -> dict[str, str]:
+    """SHA-256 of each JSON file of a store, by its path inside; the marker itself left out."""
+    files = sorted(file for file in path.rglob("*.json") if file.name != MARKER)
+    return {file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def _packing(attributes: dict[str, Any]) -> Packing:
+    return Packing(scale_factor=attributes["scale_factor"], add_offset=attributes["add_offset"])
+
+
+def _numbers(array: Any) -> Array:
+    return np.asarray(array[...])
+
+
+def _read_grid(group: zarr.Group, kind: Any) -> Grid:
+    dims = Grid(kind=kind, y=np.arange(1.0), x=np.arange(1.0)).dims
+    mapping = dict(group[MAPPING].attrs) if MAPPING in group else {}
+    return Grid(kind=kind, y=_numbers(group[dims[0]]), x=_numbers(group[dims[1]]), mapping=mapping)
+
+
+def _interval(ends: list[str]) -> tuple[np.datetime64, np.datetime64]:
+    first, last = (np.datetime64(end, "s") for end in ends)
+    return first, last

@@ -1,0 +1,110 @@
+"""Reading times one by one, in this process or in workers that may die without taking it along."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from weatherml.errors import BadDataError, UnavailableError, WMLError
+from weatherml.sources.base import Frame, Source
+
+Array = npt.NDArray[Any]
+Result = TypeVar("Result")
+Outcome = tuple[np.datetime64, Result | WMLError]
+DEATHS = 2
+"""How many workers may die on one time before it is given up."""
+
+
+def each_time(
+    source: Source, times: Array, then: Callable[[Frame], Result], *, workers: int, dask: str | None = None
+) -> Iterator[Outcome[Result]]:
+    """Apply `then` to the frame of each time, in order; an unreadable time yields its error instead.
+
+    Args:
+        source: read in worker processes if it is `isolated`, else here.
+        times: entries of the source's description.
+        then: runs where the frame was read, so that only its result travels; picklable.
+        workers: processes of a local cluster.
+        dask: address of a dask scheduler to use instead.
+    """
+    if not source.isolated and dask is None:
+        yield from _here(source, times, then)
+        return
+    with _client(workers, dask) as client:
+        yield from _there(client, source, times, then)
+
+
+def _here(source: Source, times: Array, then: Callable[[Frame], Result]) -> Iterator[Outcome[Result]]:
+    frames = source.read(times)
+    for index, time in enumerate(times):
+        try:
+            frame = next(frames)
+        except WMLError as error:
+            frames = source.read(times[index + 1 :])  # a generator that raised is spent
+            yield time, error
+            continue
+        yield time, _attempt(then, frame)
+
+
+def _attempt(then: Callable[[Frame], Result], frame: Frame) -> Result | WMLError:
+    try:
+        return then(frame)
+    except WMLError as error:
+        return error
+
+
+def _there(client: Any, source: Source, times: Array, then: Callable[[Frame], Result]) -> Iterator[Outcome[Result]]:
+    ahead = 2 * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))  # bounds what lies finished in memory
+    waiting: deque[tuple[np.datetime64, Any]] = deque()
+    for time in times:
+        waiting.append((time, client.submit(read_one, source.narrowed(time), time, then, pure=False)))
+        if len(waiting) > ahead:
+            yield _outcome(*waiting.popleft())
+    while waiting:
+        yield _outcome(*waiting.popleft())
+
+
+def read_one(source: Source, time: np.datetime64, then: Callable[[Frame], Result]) -> Result:
+    """Read one time and apply `then`; runs in a worker."""
+    return then(next(iter(source.read(np.array([time])))))
+
+
+def _outcome(time: np.datetime64, future: Any) -> Outcome[Any]:
+    from distributed import KilledWorker  # noqa: PLC0415 - slow to import
+
+    try:
+        return time, future.result()
+    except WMLError as error:
+        return time, error
+    except KilledWorker:
+        return time, BadDataError(f"{time}: reading it crashed the decoder {DEATHS} times; the time is left out")
+
+
+@contextmanager
+def _client(workers: int, dask: str | None) -> Iterator[Any]:
+    """A distributed client: of the scheduler at address `dask`, or of a local cluster of processes."""
+    import dask as dask_library  # noqa: PLC0415 - slow to import
+    from distributed import Client, LocalCluster  # noqa: PLC0415
+
+    with dask_library.config.set({"distributed.scheduler.allowed-failures": DEATHS - 1}):
+        if dask is not None:
+            try:
+                client = Client(dask, timeout="10s")
+            except OSError as error:
+                raise UnavailableError(f"{dask}: no dask scheduler answers ({error}); check the address") from None
+            with client:
+                yield client
+            return
+        with (
+            LocalCluster(  # one thread each: GRIB decoders are not all safe with more
+                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client

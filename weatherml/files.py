@@ -1,0 +1,127 @@
+"""One way to write an output: lock it, write beside it, fsync, rename. Old or new, never half."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from weatherml.errors import BadDataError, DiskError, OutputError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the file at `path` in one step, durably."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace the JSON file at `path` in one step, durably."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        BadDataError: missing, or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadDataError(f"{path}: cannot be read as JSON ({error}); the output it belongs to is broken") from None
+
+
+def partial_path(path: Path) -> Path:
+    """Where an unfinished output lies until it is whole."""
+    return path.with_name(f".{path.name}.partial")
+
+
+@contextmanager
+def output_lock(path: Path) -> Iterator[None]:
+    """Hold the only right to write at `path`; made with its parent folder if need be.
+
+    Raises:
+        OutputError: another process holds it (named), or the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+        holder = path.with_name(f".{path.name}.holder")
+        with lock:
+            holder.write_text(f"process {os.getpid()}", encoding="utf-8")
+            try:
+                yield
+            finally:
+                holder.unlink(missing_ok=True)
+                with suppress(OSError):
+                    Path(lock.lock_file).unlink()
+    except Timeout:
+        name = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+        raise OutputError(f"{path}: {name} is writing it; wait for it, or choose another output") from None
+    except PermissionError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another output") from None
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Raise OutputError where a finished output already stands and may not be replaced."""
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists; choose another --output, or replace it with --overwrite")
+
+
+def publish(partial: Path, path: Path) -> None:
+    """Move a finished output to its place; what stood there is removed only after that."""
+    old = path.with_name(f".{path.name}.old")
+    remove(old)
+    if path.exists():
+        path.replace(old)
+    partial.replace(path)
+    with suppress(OSError):  # not every file system lets a folder be synced
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    remove(old)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a tree, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def require_free(path: Path, needed: int) -> None:
+    """Raise DiskError where fewer than `needed` bytes are free at `path`'s folder."""
+    folder = next(parent for parent in [path, *path.absolute().parents] if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskError(f"{path}: needs {readable_size(needed)}, {readable_size(free)} free; make room")
+
+
+def readable_size(size: float) -> str:
+    """`1.5 GiB` for 1610612736."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def tree_size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

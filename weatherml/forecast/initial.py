@@ -1,0 +1,74 @@
+"""Which initial times a forecast starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weatherml.data.store import Dataset
+from weatherml.data.windows import complete, windows
+from weatherml.errors import BadDataError, MissingInputError, UsageError
+
+Array = npt.NDArray[Any]
+SPREAD = 16
+"""Initial times taken where none is named: this many of the test part, evenly spread."""
+
+
+def initial_indices(dataset: Dataset, wanted: Sequence[str], *, history: int) -> Array:
+    """Indices of the dataset's times to start from, increasing.
+
+    Args:
+        dataset: where the states come from.
+        wanted: ISO times, `last`, `test` (every initial time of the test part); empty takes `SPREAD` of these.
+        history: T, the states that must stand before and at an initial time.
+
+    Raises:
+        MissingInputError: a time that is not in the dataset, or whose history is not.
+        BadDataError: a test part without initial times.
+    """
+    usable = complete(dataset.times, dataset.step, history) + history - 1
+    if len(usable) == 0:
+        raise BadDataError(f"{dataset.path}: no {history} states one step apart to start from")
+    if not wanted:
+        test = _test(dataset, history)
+        return np.asarray(test[np.unique(np.linspace(0, len(test) - 1, min(SPREAD, len(test))).round().astype(int))])
+    chosen = [_indices(dataset, each, usable, history) for each in wanted]
+    return np.unique(np.concatenate(chosen))
+
+
+def _indices(dataset: Dataset, wanted: str, usable: Array, history: int) -> Array:
+    if wanted == "last":
+        return np.asarray(usable[-1:])
+    if wanted == "test":
+        return _test(dataset, history)
+    time = parse_time(wanted)
+    found = np.asarray(usable[dataset.times[usable] == time])
+    if len(found) == 0:
+        raise MissingInputError(
+            f"--init {wanted}: {dataset.path} has no {history} state(s) up to that time; its times run from "
+            f"{dataset.times[0]}Z to {dataset.times[-1]}Z"
+        )
+    return found
+
+
+def _test(dataset: Dataset, history: int) -> Array:
+    return windows(dataset, "test", history=history, lead=1)
+
+
+def parse_time(text: str) -> np.datetime64:
+    """An ISO 8601 time, UTC where it names no zone.
+
+    Raises:
+        UsageError: not a time.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--init {text}: not an ISO time, `last` or `test`") from None
+    if time.tzinfo is not None:
+        time = time.astimezone(UTC).replace(tzinfo=None)
+    return np.datetime64(time, "s")

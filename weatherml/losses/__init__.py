@@ -1,0 +1,8 @@
+"""The family of losses: one file a member, one import line each."""
+
+from weatherml.losses import gradient as gradient
+from weatherml.losses import l1 as l1
+from weatherml.losses import mse as mse
+from weatherml.losses import spectral as spectral
+from weatherml.losses import weather as weather
+from weatherml.losses.base import LOSSES as LOSSES

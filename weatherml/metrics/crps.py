@@ -1,0 +1,53 @@
+"""Continuous ranked probability score, fair (Ferro 2014, doi:10.1002/qj.2270)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from weatherml.fields import Fields
+from weatherml.metrics.base import METRICS, Metric, Statistics
+from weatherml.metrics.reduce import area, area_sum, ratio
+from weatherml.variables import Variable
+
+
+@METRICS.register("crps")
+class CRPS(Metric):
+    """Fair CRPS, in the variable's units: mean|x_i - y| - sum_{i<j}|x_i - x_j| / (M (M - 1)).
+
+    A deterministic forecast (M = 1) has its mean absolute error here, which is what the CRPS of one
+    member is, so that ensembles and baselines stand on one curve.
+    """
+
+    units: ClassVar[str | None] = None
+
+    @property
+    def name(self) -> str:
+        """`crps`."""
+        return "crps"
+
+    @classmethod
+    def score_card(cls, variable: Variable, spacing_km: float | None) -> list[Metric]:  # noqa: ARG003
+        """One for every variable."""
+        return [cls()]
+
+    def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
+        """The score summed over points."""
+        return {"crps": area_sum(fair_crps(forecast, truth), mask, rows), "weight": area(mask, rows)}
+
+    def value(self, sums: Statistics) -> Tensor:
+        """Its mean."""
+        return ratio(sums["crps"], sums["weight"])
+
+
+def fair_crps(forecast: Fields, truth: Fields) -> Fields:
+    """Fair CRPS at each point; forecast (L, M, H, W), truth (L, H, W), result (L, H, W) float64."""
+    members = forecast.shape[1]
+    error = (forecast - truth.unsqueeze(1)).abs().mean(1, dtype=torch.float64)
+    if members == 1:
+        return error
+    # all pairs i < j are the pairs at distance 1, 2, ..., M - 1: one pass each and no sort
+    between = sum((forecast[:, lag:] - forecast[:, :-lag]).abs().sum(1) for lag in range(1, members))
+    return error - between / (members * (members - 1))

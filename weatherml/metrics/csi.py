@@ -1,0 +1,22 @@
+"""Critical success index."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from weatherml.metrics.base import METRICS, Statistics
+from weatherml.metrics.events import ContingencyMetric
+from weatherml.metrics.reduce import ratio
+
+
+@METRICS.register("csi")
+class CSI(ContingencyMetric):
+    """hits / (hits + misses + false alarms)."""
+
+    perfect: ClassVar[float] = 1.0
+
+    def value(self, sums: Statistics) -> Tensor:
+        """The ratio; NaN where its denominator counts nothing."""
+        return ratio(sums["hits"], sums["hits"] + sums["misses"] + sums["false_alarms"])

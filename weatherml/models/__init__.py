@@ -1,0 +1,7 @@
+"""The family of models: one file a member, one import line each."""
+
+from weatherml.models import persistence as persistence
+from weatherml.models import simple_cnn as simple_cnn
+from weatherml.models import unet as unet
+from weatherml.models import unet_residual as unet_residual
+from weatherml.models.base import MODELS as MODELS

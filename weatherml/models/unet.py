@@ -1,0 +1,65 @@
+"""U-Net that predicts the next state directly."""
+
+from __future__ import annotations
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from weatherml.fields import Shape
+from weatherml.models.base import MODELS, Model, ModelConfig, edges
+from weatherml.models.prediction import DirectModel
+from weatherml.nn.padding import Padding
+from weatherml.nn.unet import UNet as Network
+
+
+@MODELS.register("unet")
+class UNet(ModelConfig):
+    """Parameters of a U-Net.
+
+    Attributes:
+        base_features: channels at full resolution.
+        depth: levels below the first, each at half the resolution of the one above.
+        blocks: residual blocks of a level on the way down, and as many on the way up.
+        multipliers: channels of each level in units of `base_features`; None doubles them at each level.
+        padding: beyond the edges; None takes zeros, and `circular` along x on grids that go round the globe.
+        dropout: share of activations dropped in each block.
+        attention: the levels with self-attention, 0 at full resolution and `depth` the coarsest.
+    """
+
+    base_features: PositiveInt = 40
+    depth: int = Field(3, ge=0, le=8)
+    blocks: PositiveInt = 2
+    multipliers: tuple[PositiveFloat, ...] | None = None
+    padding: Padding | None = None
+    dropout: float = Field(0.0, ge=0, lt=1)
+    attention: tuple[NonNegativeInt, ...] = ()
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> UNet:
+        if self.multipliers is not None and len(self.multipliers) != self.depth + 1:
+            raise ValueError(f"{len(self.multipliers)} multipliers for {self.depth + 1} levels")
+        if any(level > self.depth for level in self.attention):
+            raise ValueError(f"attention at {self.attention}, but the coarsest level is {self.depth}")
+        return self
+
+    @property
+    def widths(self) -> list[int]:
+        """The channels of each level, full resolution first."""
+        multipliers = self.multipliers or [2**level for level in range(self.depth + 1)]
+        return [max(1, round(self.base_features * multiplier)) for multiplier in multipliers]
+
+    def build(self, shape: Shape) -> Model:
+        """The model for data of `shape`."""
+        return DirectModel(self.network(shape), shape)
+
+    def network(self, shape: Shape, *, zero: bool = False) -> Network:
+        """The network; with `zero` its output begins as zero."""
+        return Network(
+            shape.inputs,
+            shape.lead * shape.channels,
+            widths=self.widths,
+            blocks=self.blocks,
+            padding=edges(self.padding, shape),
+            dropout=self.dropout,
+            attention=self.attention,
+            zero=zero,
+        )

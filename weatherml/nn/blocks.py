@@ -1,0 +1,139 @@
+"""The building blocks of convolutional networks on (B, C, H, W) fields of any size."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from weatherml.nn.padding import Padding, extend
+
+
+class Conv(nn.Conv2d):
+    """A convolution that keeps the grid's size, with its own padding for each axis.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        kernel: odd width.
+        padding: what lies beyond the edges.
+        zero: begin with zero weights, for the last layer of a residual branch.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, *, padding: Padding, zero: bool = False) -> None:
+        reach = kernel // 2
+        y, x = (reach if mode == "zeros" else 0 for _, mode in padding.axes)
+        super().__init__(inputs, outputs, kernel, padding=(y, x))
+        self.reach, self.edges = reach, padding
+        if zero:
+            for parameter in self.parameters():
+                nn.init.zeros_(parameter)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in nn.Conv2d
+        """Convolve (B, inputs, H, W) to (B, outputs, H, W)."""
+        for dim, mode in self.edges.axes:
+            if mode != "zeros":
+                input = extend(input, self.reach, self.reach, dim=dim, mode=mode)  # noqa: A001
+        return super().forward(input)
+
+
+class Norm(nn.GroupNorm):
+    """GroupNorm with as many groups, up to 8, as divide the channels.
+
+    It stays in its input's precision: autocast would take it to float32 and keep twice the bytes for the
+    backward pass, though its sums are float32 inside either way.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(math.gcd(channels, 8), channels)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in nn.GroupNorm
+        """Normalise (B, C, H, W) over each group of channels."""
+        with torch.autocast(input.device.type, enabled=False):
+            weight, bias = self.weight.to(input.dtype), self.bias.to(input.dtype)
+            return functional.group_norm(input, self.num_groups, weight, bias, self.eps)
+
+
+class Block(nn.Module, ABC):
+    """A part of a network that can forget its activations and compute them again in the backward pass."""
+
+    checkpointing = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The block's output, of the input's shape."""
+        if self.checkpointing and torch.is_grad_enabled():
+            again: Tensor = checkpoint(self.compute, x, use_reentrant=False)
+            return again
+        return self.compute(x)
+
+    @abstractmethod
+    def compute(self, x: Tensor) -> Tensor:
+        """The computation that `forward` may run twice."""
+
+
+def set_checkpointing(network: nn.Module, on: bool) -> None:
+    """Let every block of a network keep its input alone for the backward pass, or all its activations."""
+    for module in network.modules():
+        if isinstance(module, Block):
+            module.checkpointing = on
+
+
+class ResidualBlock(Block):
+    """x + f(x), f two convolutions after norm and SiLU (He et al. 2016, arXiv 1603.05027), f = 0 at first."""
+
+    def __init__(self, width: int, *, padding: Padding, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            Norm(width),
+            nn.SiLU(),
+            Conv(width, width, padding=padding),
+            Norm(width),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            Conv(width, width, padding=padding, zero=True),
+        )
+
+    def compute(self, x: Tensor) -> Tensor:
+        """Add the branch to its input."""
+        branch: Tensor = self.branch(x)
+        return x + branch
+
+
+class Down(nn.Module):
+    """Half the resolution: the mean of 2 x 2 points, then a convolution to the new width."""
+
+    def __init__(self, inputs: int, outputs: int, *, padding: Padding) -> None:
+        super().__init__()
+        self.conv = Conv(inputs, outputs, padding=padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (B, inputs, H, W) to (B, outputs, H/2, W/2)."""
+        coarse: Tensor = self.conv(functional.avg_pool2d(x, 2))
+        return coarse
+
+
+class Up(nn.Module):
+    """Twice the resolution, bilinear: unlike a transposed convolution it has no checkerboard to unlearn.
+
+    The width is reduced first, on the coarse grid, where it is cheap.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, padding: Padding) -> None:
+        super().__init__()
+        self.edges = padding
+        self.conv = Conv(inputs, outputs, 1, padding=padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (B, inputs, H, W) to (B, outputs, 2 H, 2 W)."""
+        x = self.conv(x)
+        around = [dim for dim, mode in self.edges.axes if mode == "circular"]  # bounded edges are held constant
+        for dim in around:
+            x = extend(x, 1, 1, dim=dim, mode="circular")
+        fine = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        for dim in around:
+            fine = fine.narrow(dim, 2, fine.shape[dim] - 4)
+        return fine

@@ -1,0 +1,1 @@
+"""A run directory: configuration, weights, statistics, lineage; all that inference needs."""

@@ -1,0 +1,90 @@
+"""Checkpoints: weights in safetensors, optimizer state loaded with weights_only, the marker last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from weatherml.errors import BadDataError
+from weatherml.files import partial_path, publish, read_json, remove, write_json
+
+SCHEMA = 1
+MARKER = "complete.json"
+KEPT = 2
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Everything a run needs to go on.
+
+    Attributes:
+        step: optimizer steps done.
+        weights: the model's state.
+        average: the moving average of the weights, the ones to forecast with.
+        optimizer: the optimizer's state; None where only inference is meant.
+        progress: what else goes on: best score, validations without improvement.
+    """
+
+    step: int
+    weights: Weights
+    average: Weights
+    optimizer: dict[str, Any] | None
+    progress: dict[str, Any]
+
+
+def save(folder: Path, checkpoint: Checkpoint, *, name: str | None = None) -> Path:
+    """Write a checkpoint under `folder`, whole or not at all; older ones beyond `KEPT` are removed after."""
+    path = folder / (name or f"step-{checkpoint.step}")
+    partial = partial_path(path)
+    remove(partial)
+    partial.mkdir(parents=True)
+    save_file(plain(checkpoint.average), partial / "average.safetensors")
+    if checkpoint.optimizer is not None:
+        save_file(plain(checkpoint.weights), partial / "weights.safetensors")
+        torch.save(checkpoint.optimizer, partial / "optimizer.pt")
+    write_json(partial / MARKER, {"schema": SCHEMA, "step": checkpoint.step, "progress": checkpoint.progress})
+    publish(partial, path)
+    if name is None:
+        for old in steps(folder)[:-KEPT]:
+            remove(folder / f"step-{old}")
+    return path
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint to the CPU.
+
+    Raises:
+        BadDataError: unfinished, of another schema, or a file that does not read.
+    """
+    marker = read_json(path / MARKER)
+    if not isinstance(marker, dict) or marker.get("schema") != SCHEMA:
+        raise BadDataError(f"{path}: not a checkpoint of schema {SCHEMA}; train again")
+    try:
+        average = load_file(path / "average.safetensors")
+        resumable = (path / "optimizer.pt").exists()
+        weights = load_file(path / "weights.safetensors") if resumable else average
+        optimizer = torch.load(path / "optimizer.pt", weights_only=True, map_location="cpu") if resumable else None
+    except (OSError, RuntimeError, SafetensorError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadDataError(f"{path}: does not read ({reason}); remove it to go on from the one before") from None
+    return Checkpoint(
+        step=marker["step"], weights=weights, average=average, optimizer=optimizer, progress=marker["progress"]
+    )
+
+
+def steps(folder: Path) -> list[int]:
+    """Steps of the finished checkpoints, oldest first."""
+    found = (path for path in folder.glob("step-*") if (path / MARKER).is_file())
+    return sorted(int(path.name.removeprefix("step-")) for path in found)
+
+
+def plain(weights: Weights) -> Weights:
+    """Contiguous copies on the CPU, as safetensors takes them."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}

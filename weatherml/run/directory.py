@@ -1,0 +1,147 @@
+"""A run on disk: what it was trained on and with, and its checkpoints."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from weatherml.config import dump, parse
+from weatherml.data.store import Dataset
+from weatherml.errors import BadDataError, ConfigError, MissingInputError
+from weatherml.files import read_json, write_json, write_text
+from weatherml.models.base import Model
+from weatherml.run import checkpoint
+from weatherml.run.experiment import Experiment
+from weatherml.run.lineage import SCHEMA, Lineage
+
+LIBRARIES = ("weatherml", "torch", "numpy", "zarr", "xarray", "lightning-fabric")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run directory, opened.
+
+    Attributes:
+        path: `runs/NAME`.
+        experiment: its frozen configuration.
+        lineage: the data it was trained on.
+    """
+
+    path: Path
+    experiment: Experiment
+    lineage: Lineage
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    def status(self) -> dict[str, Any]:
+        """`state` (running, stopped, finished, failed), `step`, `steps`, times."""
+        found: dict[str, Any] = read_json(self.path / "status.json")
+        return found
+
+    def set_status(self, **changes: Any) -> None:
+        """Update status.json; `updated` is set to now."""
+        path = self.path / "status.json"
+        before = read_json(path) if path.exists() else {}
+        write_json(path, before | changes | {"updated": datetime.now(UTC).isoformat(timespec="seconds")})
+
+    def latest(self) -> checkpoint.Checkpoint | None:
+        """The newest finished checkpoint; None before the first."""
+        found = checkpoint.steps(self.checkpoints)
+        return checkpoint.load(self.checkpoints / f"step-{found[-1]}") if found else None
+
+    def build_model(self) -> Model:
+        """The network with fresh weights."""
+        return self.experiment.model.build(self.lineage.model_shape(self.experiment))
+
+    def load_model(self) -> Model:
+        """The network with the weights to forecast with: the best, or else the latest average.
+
+        Raises:
+            MissingInputError: nothing was saved yet.
+            BadDataError: weights that do not fit the configuration.
+        """
+        model = self.build_model()
+        if type(self.experiment.model).trainable:
+            best = self.checkpoints / "best"
+            saved = checkpoint.load(best) if best.exists() else self.latest()
+            if saved is None:
+                raise MissingInputError(f"{self.path}: no checkpoint yet; train it first")
+            load_weights(model, saved.average, self.path)
+        return model.eval()
+
+    def match(self, dataset: Dataset) -> Dataset:
+        """The dataset narrowed and ordered to the run's channels; names decide, never positions.
+
+        Raises:
+            BadDataError: channels, grid, step, static or packing that differ, and how.
+        """
+        matched = dataset.select(self.lineage.names)
+        self.lineage.require_same(Lineage.of(matched))
+        return matched
+
+
+def load_weights(model: Model, weights: checkpoint.Weights, path: Path) -> None:
+    """Load weights by name, or raise BadDataError with the first difference."""
+    ours = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    theirs = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    for name in sorted(ours.keys() | theirs.keys()):
+        if ours.get(name) != theirs.get(name):
+            raise BadDataError(
+                f"{path}: weight {name} is {theirs.get(name, 'absent')}, the model has {ours.get(name, 'none')}; "
+                "the checkpoint is of another configuration"
+            )
+    model.load_state_dict(weights)
+
+
+def create_run(path: Path, experiment: Experiment, dataset: Dataset) -> Run:
+    """Freeze an experiment and its data's lineage in a new run directory."""
+    run = Run(path=path, experiment=experiment, lineage=Lineage.of(dataset))
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    write_text(path / "config.yaml", dump(experiment.settings()))
+    write_json(path / "environment.json", environment())
+    write_json(path / "data.json", run.lineage.settings())
+    run.set_status(state="created", step=0)  # last: a folder with it is a run
+    return run
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run directory.
+
+    Raises:
+        MissingInputError: nothing there.
+        BadDataError: not a run, or files that do not read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingInputError(f"{path}: no such run; make one with `wml train`")
+    if not (path / "status.json").is_file():
+        raise BadDataError(f"{path}: not a run (no status.json); give the folder that `wml train` made")
+    data = read_json(path / "data.json")
+    if data.get("schema") != SCHEMA:
+        raise BadDataError(f"{path}: a run of schema {data.get('schema')}, this version reads {SCHEMA}; train again")
+    try:
+        settings = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+        return Run(path=path, experiment=parse(Experiment, settings), lineage=Lineage.from_settings(data))
+    except (OSError, yaml.YAMLError, ConfigError, KeyError, TypeError) as error:
+        raise BadDataError(f"{path}: its files do not read ({error}); restore them or train again") from None
+
+
+def environment() -> dict[str, Any]:
+    """Python, platform and library versions."""
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processors": platform.machine(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,140 @@
+"""What lies at a path: a dataset, a run or a forecast, described in plain types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from weatherml.data.quality import gaps
+from weatherml.data.statistics import STATISTICS
+from weatherml.data.store import MARKER, Dataset, open_dataset
+from weatherml.errors import BadDataError, MissingInputError
+from weatherml.files import read_json, readable_size, tree_size
+from weatherml.run import checkpoint
+from weatherml.run.directory import open_run
+
+Found = dict[str, Any]
+MOST_GAPS = 20
+
+
+def inspect(path: Path, *, deep: bool = False) -> Found:
+    """Describe what lies at `path`.
+
+    Args:
+        path: a dataset, run or forecast.
+        deep: read every chunk, so that its checksum is verified.
+
+    Raises:
+        MissingInputError: nothing there.
+        BadDataError: none of ours, unfinished or broken.
+    """
+    if not path.exists():
+        raise MissingInputError(f"{path}: nothing there; give a dataset, run or forecast")
+    if (path / "status.json").is_file():
+        return {"path": str(path), "is": "run"} | inspect_run(path)
+    if (path / MARKER).is_file():
+        kind = read_json(path / MARKER).get("kind")
+        found = inspect_dataset(path, deep=deep) if kind == "dataset" else inspect_forecast(path, deep=deep)
+        return {"path": str(path), "is": kind, "size": readable_size(tree_size(path))} | found
+    if path.suffix == ".nc":
+        return {"path": str(path), "is": "NetCDF", "size": readable_size(tree_size(path))} | inspect_forecast(path)
+    raise BadDataError(f"{path}: neither a finished dataset, run nor forecast; prepare or train it again")
+
+
+def inspect_dataset(path: Path, *, deep: bool) -> Found:
+    """A dataset: grid, times, gaps, splits, quality, and each variable's statistics."""
+    dataset = open_dataset(path)
+    quality = read_json(path / "quality.json")
+    missing = gaps(dataset.times, dataset.step)
+    if deep:
+        _read_all(dataset)
+    return {
+        "source": dataset.source["kind"],
+        "grid": f"{dataset.grid.kind}, {dataset.grid.shape[0]} x {dataset.grid.shape[1]}",
+        "spacing_km": dataset.grid.spacing_km,
+        "times": len(dataset.times),
+        "first": f"{dataset.times[0]}Z",
+        "last": f"{dataset.times[-1]}Z",
+        "step_seconds": int(dataset.step / np.timedelta64(1, "s")),
+        "missing_times": len(missing),
+        "gaps": missing[:MOST_GAPS],
+        "quarantined": len(quality["quarantined"]),
+        "findings": len(quality["findings"]),
+        "static": sorted(dataset.static),
+        "health": "every chunk reads and matches its checksum" if deep else "metadata match; --deep reads every chunk",
+        "splits": {part: f"{first}Z to {last}Z" for part, (first, last) in dataset.splits.items()},
+        "variables": {
+            variable.name: {"units": variable.units, "transform": variable.transform, **_statistics(dataset, channel)}
+            for channel, variable in enumerate(dataset.variables)
+        },
+    }
+
+
+def inspect_run(path: Path) -> Found:
+    """A run: model, data, progress and checkpoints."""
+    run = open_run(path)
+    status = run.status()
+    parameters = sum(parameter.numel() for parameter in run.build_model().parameters())
+    return {
+        "model": run.experiment.model.kind,
+        "parameters": parameters,
+        "dataset": run.lineage.dataset,
+        "variables": run.lineage.names,
+        "grid": f"{run.lineage.shape[0]} x {run.lineage.shape[1]}",
+        "history": run.experiment.data.history,
+        "lead": run.experiment.data.lead,
+        "state": status["state"],
+        "step": status["step"],
+        "steps": status.get("steps"),
+        "skill": status.get("skill"),
+        "checkpoints": [f"step-{step}" for step in checkpoint.steps(run.checkpoints)],
+        "best": (run.checkpoints / "best").exists(),
+        "size": readable_size(tree_size(path)),
+        "configuration": run.experiment.settings()["model"],
+    }
+
+
+def inspect_forecast(path: Path, *, deep: bool = False) -> Found:
+    """A forecast: initial and lead times, variables, and where it stopped."""
+    import xarray as xr  # noqa: PLC0415 - slow to import
+
+    opened = xr.open_dataset(path) if path.suffix == ".nc" else xr.open_zarr(str(path))
+    with opened as forecast:
+        if "init_time" not in forecast or "lead_time" not in forecast:
+            raise BadDataError(f"{path}: has no init_time and lead_time; not a forecast")
+        hours = forecast["lead_time"].values / np.timedelta64(1, "h")
+        if deep:
+            forecast.load()
+        return {
+            "model": forecast.attrs.get("model"),
+            "run": forecast.attrs.get("run"),
+            "init_times": forecast.sizes["init_time"],
+            "first_init": f"{forecast['init_time'].values[0]:.19}Z",
+            "last_init": f"{forecast['init_time'].values[-1]:.19}Z",
+            "lead_hours": [float(hours[0]), float(hours[-1])],
+            "leads": len(hours),
+            "members": forecast.sizes.get("member", 1),
+            "stopped": forecast.attrs.get("stopped") or {},
+            "variables": {name: {"units": array.attrs.get("units")} for name, array in _fields(forecast).items()},
+        }
+
+
+def _fields(forecast: Any) -> dict[str, Any]:
+    return {str(name): array for name, array in forecast.data_vars.items() if "lead_time" in array.dims}
+
+
+def _statistics(dataset: Dataset, channel: int) -> dict[str, float]:
+    return {name: float(getattr(dataset.statistics, name)[channel]) for name in STATISTICS}
+
+
+def _read_all(dataset: Dataset) -> None:
+    """Read every shard of every variable; a broken chunk raises."""
+    for name in dataset.names:
+        array = dataset.group[name]
+        assert isinstance(array, zarr.Array)
+        length = (array.shards or array.chunks)[0]
+        for start in range(0, len(dataset.times), length):
+            dataset.read(slice(start, start + length), name)

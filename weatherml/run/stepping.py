@@ -1,0 +1,75 @@
+"""One step of a forecast, the same in validation and in rollout: predict, bound, feed back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from weatherml.data.known import KnownFields
+from weatherml.data.transforms import Normaliser
+from weatherml.fields import Batch, Fields
+from weatherml.models.base import Model
+
+Array = npt.NDArray[Any]
+
+
+def roll(
+    model: Model,
+    history: Fields,
+    init_times: Array,
+    *,
+    step: np.timedelta64,
+    steps: int,
+    lead: int,
+    normaliser: Normaliser,
+    known: KnownFields,
+    generator: torch.Generator | None = None,
+) -> Iterator[Fields]:
+    """Step a model forward from B initial times, yielding (B, C, H, W) physical fields a lead at a time.
+
+    Every state is brought within the variables' valid ranges before it is given out and fed back.
+
+    Args:
+        model: in evaluation mode, on the device of the rest.
+        history: (B, T, C, H, W) normalised, missing values 0.
+        init_times: (B,) datetime64.
+        step: the time step.
+        steps: states to yield.
+        lead: L, the states that one call of the model predicts.
+        normaliser: to and from physical units.
+        known: the known fields.
+        generator: for models that draw noise.
+    """
+    T, C = history.shape[1:3]
+    state, done = history, 0
+    while done < steps:
+        valid = init_times[:, None] + step * np.arange(done + 1, done + lead + 1)
+        batch = known_batch(state, valid, known)
+        physical = normaliser.denormalise(model.step(batch, generator))
+        yield from physical.unbind(1)[: steps - done]
+        state = torch.cat([state, normaliser.normalise(physical)], dim=1)[:, -T:]
+        done += lead
+    assert state.shape[2] == C
+
+
+def known_batch(history: Fields, valid_times: Array, known: KnownFields) -> Batch:
+    """A batch without target: history and what is known at the (B, L) valid times."""
+    B, L = valid_times.shape
+    forcing = known.at(valid_times.ravel())
+    seconds = torch.from_numpy(valid_times.astype("datetime64[s]").astype(np.int64))
+    return Batch(
+        history=history,
+        forcing=forcing.reshape(B, L, *forcing.shape[1:]),
+        static=known.static,
+        valid_time=seconds.to(history.device),
+    )
+
+
+def finite(fields: Fields) -> Tensor:
+    """(B,) whether each case's (C, H, W) field is finite throughout."""
+    return torch.isfinite(fields).flatten(1).all(dim=1)

@@ -1,0 +1,134 @@
+"""The contract of a source: an archive described once, then read one time after another."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, PositiveInt, model_validator
+
+from weatherml.config import Config
+from weatherml.grid import Grid
+from weatherml.registry import Registry
+from weatherml.variables import Variable
+
+Array = npt.NDArray[Any]
+Frame = dict[str, Array]
+"""One time's fields by variable name, each (H, W) float32 in the variable's units, NaN where missing."""
+
+SOURCES: Registry[SourceConfig] = Registry("sources")
+
+
+class Split(Config):
+    """How the times are divided: train, then validation, then test, with a gap between them.
+
+    Attributes:
+        validation: share of the times.
+        test: share of the times, at the end.
+        gap_hours: hours left out between two parts, so that no weather is in both; None takes 24 hours,
+            or 5 % of the times (at least one step) where the whole is short.
+    """
+
+    validation: float = Field(0.15, ge=0, lt=1)
+    test: float = Field(0.15, ge=0, lt=1)
+    gap_hours: float | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _leaves_training(self) -> Split:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test leave nothing to train on")
+        return self
+
+
+class SourceConfig(Config):
+    """What every source takes.
+
+    Attributes:
+        variables: by name, settings of `Variable` over what the table or the file says, together with
+            the source's own keys that find it (see each source); None takes the source's default set.
+        start: the first time kept, ISO 8601 UTC.
+        end: the last time kept, ISO 8601 UTC.
+        split: train, validation and test.
+        tile: rows and columns of a chunk; None stores whole fields.
+    """
+
+    variables: dict[str, dict[str, Any]] | None = None
+    start: str | None = None
+    end: str | None = None
+    split: Split = Split()
+    tile: PositiveInt | None = None
+
+    def build(self, inputs: Sequence[str]) -> Source:
+        """Open the archive at `inputs` (paths, globs or URLs; the synthetic world takes none).
+
+        Raises:
+            MissingInputError: nothing there to read.
+            BadDataError: what is there cannot be one dataset.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Static:
+    """A field that does not change: (H, W) values with their CF attributes (`units`, `standard_name`)."""
+
+    values: Array
+    attributes: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What an archive holds.
+
+    Attributes:
+        grid: the horizontal grid.
+        variables: the channels, in order.
+        times: (N,) datetime64[s] UTC, strictly increasing; a missing hour is absent.
+        step: the regular time step; gaps are multiples of it.
+        static: fields by CF name (`orography`, `land_binary_mask`, ...).
+        inputs: every file read, with its size in bytes.
+        notes: in words, what was left out and why; they go into quality.json and to the user.
+        quarantined: times found but not usable, with the reason.
+        attributes: CF global attributes worth keeping (`title`, `institution`, ...).
+    """
+
+    grid: Grid
+    variables: tuple[Variable, ...]
+    times: Array
+    step: np.timedelta64
+    static: dict[str, Static] = field(default_factory=dict)
+    inputs: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    quarantined: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+class Source(ABC):
+    """An opened archive. Picklable, so that worker processes can read from it too.
+
+    Attributes:
+        isolated: reading runs native decoders on files from anywhere: each time is read in a worker
+            process that may die, and a time whose reading fails is quarantined.
+    """
+
+    isolated: ClassVar[bool] = False
+
+    @abstractmethod
+    def describe(self) -> Description:
+        """What the archive holds; cheap after the first call."""
+
+    def narrowed(self, time: np.datetime64) -> Source:  # noqa: ARG002 - sources with a large index use it
+        """A source that can read this one time, small enough to send to a worker."""
+        return self
+
+    @abstractmethod
+    def read(self, times: Array) -> Iterator[Frame]:
+        """The fields at `times` (a run of entries of the description's), one frame a time.
+
+        Raises:
+            BadDataError: a time cannot be read; the message names the file, variable and time.
+        """

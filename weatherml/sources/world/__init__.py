@@ -1,0 +1,1 @@
+"""The synthetic convective world: its ground, its noise and its one-step law."""

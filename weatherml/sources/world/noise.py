@@ -1,0 +1,38 @@
+"""Spatially correlated Gaussian noise, white in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+Array = npt.NDArray[Any]
+Blend = tuple[tuple[float, float], ...]
+"""Pairs of (length in cells, standard deviation): independent parts that add up to one field."""
+
+
+@lru_cache(maxsize=64)
+def amplitude(shape: tuple[int, int], blend: Blend) -> Array:
+    """The square root of the spectrum on rfft2's half plane, (H, W // 2 + 1) float32.
+
+    A part of length l has the spectrum exp(-k² l²), so the correlation at distance d is exp(-d² / 4l²).
+    """
+    ky = 2 * np.pi * np.fft.fftfreq(shape[0])[:, None]
+    kx = 2 * np.pi * np.fft.fftfreq(shape[1])[None, :]
+    spectrum = np.zeros(shape)
+    for length, deviation in blend:
+        part = np.exp(-(ky**2 + kx**2) * length**2)
+        spectrum += deviation**2 * part / part.mean()
+    return np.asarray(np.sqrt(spectrum)[:, : shape[1] // 2 + 1], dtype=np.float32)
+
+
+def correlated(rng: np.random.Generator, shape: tuple[int, ...], blends: Sequence[Blend]) -> Array:
+    """Draw (*lead, N, H, W) float32 for `shape` (*lead, H, W) and N blends; opposite edges are neighbours."""
+    *lead, height, width = shape
+    white = rng.standard_normal((*lead, len(blends), height, width), dtype=np.float32)
+    colour = np.stack([amplitude((height, width), blend) for blend in blends])
+    return np.asarray(scipy.fft.irfft2(scipy.fft.rfft2(white) * colour, s=(height, width)))

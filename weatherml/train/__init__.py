@@ -1,0 +1,1 @@
+"""The second stage: a dataset becomes a run."""

@@ -1,0 +1,56 @@
+"""AdamW, warm-up and cosine, and the moving average of weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import nn
+
+from weatherml.models.base import Model
+from weatherml.run.experiment import TrainConfig
+
+
+def adamw(model: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.AdamW:
+    """AdamW with weight decay on matrices and kernels alone, fused on a GPU."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.lr, fused=device.type == "cuda")
+
+
+def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
+    """Linear warm-up over `warmup` steps, then a cosine to zero at `steps`."""
+    warmup = min(config.warmup, steps // 2)
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+class MovingAverage:
+    """An exponential moving average of a model's weights, in a model of its own.
+
+    Early on the decay is (1 + n) / (10 + n), so that the average does not remember the initial weights.
+    """
+
+    def __init__(self, model: Model, decay: float) -> None:
+        self.decay = decay
+        self.model: Model = deepcopy(model).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move towards the model's weights after step number `step`."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for mine, theirs in self._pairs(model):
+            if mine.is_floating_point():
+                mine.lerp_(theirs, 1 - decay)
+            else:
+                mine.copy_(theirs)
+
+    def _pairs(self, model: nn.Module) -> Iterator[tuple[Any, Any]]:
+        yield from zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)

@@ -1,0 +1,287 @@
+"""The training loop, on Lightning Fabric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from weatherml.data.known import KnownFields
+from weatherml.data.loader import Loader, prefetched
+from weatherml.data.store import Dataset, open_dataset
+from weatherml.data.transforms import delta_scale
+from weatherml.errors import BadDataError, ConfigError, UnavailableError, WMLError
+from weatherml.fields import Batch
+from weatherml.files import output_lock
+from weatherml.losses.base import LossModule, Weights
+from weatherml.models.base import Model
+from weatherml.nn.blocks import set_checkpointing
+from weatherml.run import checkpoint
+from weatherml.run.checkpoint import Checkpoint
+from weatherml.run.device import Device, pick_device, pick_precision
+from weatherml.run.directory import Run, create_run, load_weights, open_run
+from weatherml.run.experiment import Experiment
+from weatherml.signals import stop_request
+from weatherml.train.optimizer import MovingAverage, adamw, learning_rate
+from weatherml.train.validation import Skill, validator
+from weatherml.train.watch import LOG_EVERY, Display, Journal, Report, Stopwatch, no_display, peak_memory
+
+
+def train(
+    experiment: Experiment,
+    data: Path,
+    path: Path,
+    *,
+    device: Device = "auto",
+    resume: bool = True,
+    display: Display = no_display,
+) -> Run:
+    """Train a model on the dataset at `data` into the run at `path`; an unfinished run goes on.
+
+    Raises:
+        ConfigError: a configuration that does not fit, or differs from the run's.
+        BadDataError: a dataset that does not fit the run.
+        StoppedError: a signal came; the state is saved.
+    """
+    with output_lock(path):
+        dataset = open_dataset(data)
+        dataset = dataset.select(experiment.data.variables or dataset.names)
+        run = open_or_create(path, experiment, dataset, resume=resume)
+        trainer = Trainer(run, run.match(dataset), pick_device(device), display)
+        try:
+            trainer.run_to_end()
+        except torch.OutOfMemoryError as error:
+            run.set_status(state="failed", error=str(error))
+            raise UnavailableError(
+                f"{path}: out of memory at step {trainer.step}; lower train.batch and raise train.accumulate, or set "
+                "train.checkpointing=blocks"
+            ) from None
+        except WMLError as error:
+            run.set_status(state="stopped" if error.exit_code > 128 else "failed", error=str(error), step=trainer.step)
+            raise
+        finally:
+            trainer.journal.close()
+    return run
+
+
+def open_or_create(path: Path, experiment: Experiment, dataset: Dataset, *, resume: bool) -> Run:
+    """The run at `path` to go on with, or a new one.
+
+    Raises:
+        ConfigError: the run there has another configuration; the message names the first difference.
+    """
+    if not (path / "status.json").exists():
+        return create_run(path, experiment, dataset)
+    if not resume:
+        raise ConfigError(f"{path}: exists; give another --run, or go on with --resume auto")
+    run = open_run(path)
+    difference = first_difference(run.experiment.settings(), experiment.settings())
+    if difference:
+        raise ConfigError(f"{path}: {difference}; give another --run, or the run's own configuration")
+    return run
+
+
+def first_difference(ours: dict[str, Any], theirs: dict[str, Any], at: str = "") -> str:
+    """In words, the first key in which two configurations differ; empty where none does."""
+    for key in [*ours, *(key for key in theirs if key not in ours)]:
+        mine, its = ours.get(key), theirs.get(key)
+        if isinstance(mine, dict) and isinstance(its, dict):
+            inner = first_difference(mine, its, f"{at}{key}.")
+            if inner:
+                return inner
+        elif mine != its:
+            return f"the run has {at}{key}={mine}, not {its}"
+    return ""
+
+
+class Trainer:
+    """Model, optimizer, average and loader of one run, and the loop over its steps."""
+
+    def __init__(self, run: Run, dataset: Dataset, device: torch.device, display: Display) -> None:
+        self.run, self.device, self.display = run, device, display
+        self.config = run.experiment.train
+        self.fabric = Fabric(
+            accelerator=device.type, devices=1, precision=pick_precision(self.config.precision, device)
+        )
+        torch.manual_seed(self.config.seed)
+        model = run.build_model()
+        self.normaliser = run.lineage.normaliser(dataset.packings).to(device)
+        known = KnownFields(dataset, device)
+        self.loader = Loader(
+            dataset,
+            "train",
+            run.experiment.data,
+            normaliser=self.normaliser,
+            known=known,
+            batch=self.config.batch,
+            seed=self.config.seed,
+        )
+        self.loss = build_loss(run.experiment, dataset).to(device)
+        self.validate = validator(dataset, run.experiment, self.normaliser, known)
+        self.journal = Journal(run.path)
+        self.steps = total_steps(run.experiment, len(self.loader))
+        self.step = 0
+        self.skill: Skill | None = None
+        self.best: float | None = None
+        self.stale = 0
+        self._losses: list[float] = []
+        self._set_up(model)
+
+    def _set_up(self, model: Any) -> None:
+        format_ = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        model = model.to(self.device, memory_format=format_)
+        if self.config.checkpointing == "blocks":
+            set_checkpointing(model, on=True)
+        self.average = MovingAverage(model, self.config.ema)
+        if not type(self.run.experiment.model).trainable:
+            self.steps = 0
+            return
+        if self.config.compile:
+            model.compile()
+        self.model, self.optimizer = self.fabric.setup(model, adamw(model, self.config, self.device))
+        self.model.mark_forward_method("objective")
+        self._restore()
+
+    def run_to_end(self) -> None:
+        """Train from the last checkpoint to the last step, then save."""
+        if self.run.status().get("state") == "finished":
+            return
+        self.run.set_status(state="running", steps=self.steps, step=self.step, error=None)
+        checkpoint_due = Stopwatch(self.config.checkpoint_minutes)
+        accumulate = self.config.accumulate
+        batches = prefetched(self.loader.load, range(self.step * accumulate, self.steps * accumulate))
+        with stop_request() as stop:
+            while self.step < self.steps and not self._stale():
+                self.train_step(batches)
+                self.watch()
+                if checkpoint_due.due():
+                    self.save()
+                if stop.number is not None:
+                    self.save()
+                    stop.raise_if_set(f"{self.run.path}: stopped at step {self.step} of {self.steps}, saved")
+        if self.steps:
+            self.save()
+        self.run.set_status(state="finished", step=self.step, skill=self.best)
+
+    def train_step(self, batches: Iterator[Batch]) -> None:
+        """One optimizer step over `accumulate` microbatches; a loss that is not finite never reaches the weights."""
+        step_seed = int(np.random.SeedSequence([self.config.seed, 3, self.step]).generate_state(1)[0])
+        torch.manual_seed(step_seed)  # dropout and noise follow from (seed, step), so resuming needs only the step
+        rate = learning_rate(self.step, self.steps, self.config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        total = torch.zeros((), device=self.device)
+        for _ in range(self.config.accumulate):
+            loss: Tensor = self.model.objective(next(batches), self.loss) / self.config.accumulate
+            self.fabric.backward(loss)
+            total += loss.detach()
+        norm: Any = self.fabric.clip_gradients(
+            self.model, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
+        )
+        if not (torch.isfinite(total) and torch.isfinite(norm)):
+            raise WMLError(
+                f"{self.run.path}: the loss is {float(total)} at step {self.step}, its gradient {float(norm)}; "
+                "the last checkpoint is sound: lower train.lr, or look at the data with `wml inspect`"
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.average.update(self.model, self.step)
+        self._losses.append(float(total))
+        self.step += 1
+        self._grad_norm, self._rate = float(norm), rate
+
+    def watch(self) -> None:
+        """Metrics, validation, the display, and the GPU's cache."""
+        if self.step % LOG_EVERY == 0 or self.step == self.steps:
+            loss = float(np.mean(self._losses))
+            self._losses.clear()
+            self.journal.write(self.step, {"loss": loss, "lr": self._rate, "gradient_norm": self._grad_norm})
+            ratio = self.skill.ratio if self.skill else None
+            memory = peak_memory(self.device)
+            self.display(Report(step=self.step, steps=self.steps, loss=loss, skill=ratio, memory_bytes=memory))
+        if self.step % self.config.validation.every == 0 or self.step == self.steps:
+            self.measure_skill()
+        if self.config.cache_clear and self.step % self.config.cache_clear == 0 and self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def measure_skill(self) -> None:
+        """Validate the average, and keep it as `best` if it is."""
+        if self.validate is None:
+            return
+        with self.fabric.autocast():
+            self.skill = self.validate(self.average.model)
+        values = {f"skill/{name}": ratio for name, ratio in self.skill.by_variable.items()}
+        self.journal.write(self.step, {"skill": self.skill.ratio, **values})
+        if self.best is None or self.skill.ratio < self.best:
+            self.best, self.stale = self.skill.ratio, 0
+            checkpoint.save(self.run.checkpoints, self._checkpoint(resumable=False), name="best")
+        else:
+            self.stale += 1
+
+    def save(self) -> None:
+        """Write a checkpoint from which the run goes on exactly."""
+        checkpoint.save(self.run.checkpoints, self._checkpoint(resumable=True))
+        self.run.set_status(step=self.step)
+
+    def _checkpoint(self, *, resumable: bool) -> Checkpoint:
+        return Checkpoint(
+            step=self.step,
+            weights=self.model.state_dict() if resumable else {},
+            average=self.average.model.state_dict(),
+            optimizer=self.optimizer.state_dict() if resumable else None,
+            progress={"best": self.best, "stale": self.stale, "losses": self._losses},
+        )
+
+    @property
+    def _unwrapped(self) -> Model:
+        module: Model = self.model.module
+        return module
+
+    def _restore(self) -> None:
+        saved = self.run.latest()
+        if saved is None:
+            self.journal.rewind(0)
+            return
+        load_weights(self._unwrapped, saved.weights, self.run.path)
+        load_weights(self.average.model, saved.average, self.run.path)
+        if saved.optimizer is None:
+            raise BadDataError(f"{self.run.path}: step {saved.step} has no optimizer state; it cannot go on")
+        self.optimizer.load_state_dict(saved.optimizer)
+        self.step = saved.step
+        self.best, self.stale = saved.progress["best"], saved.progress["stale"]
+        self._losses = list(saved.progress["losses"])
+        self.journal.rewind(self.step)
+
+    def _stale(self) -> bool:
+        patience = self.config.validation.patience
+        return patience > 0 and self.stale >= patience
+
+
+def build_loss(experiment: Experiment, dataset: Dataset) -> LossModule:
+    """The experiment's loss, weighted by one-step change, variable and area.
+
+    Raises:
+        ConfigError: a weight for a variable that the run does not have.
+    """
+    for name in experiment.variable_weights:
+        if name not in dataset.names:
+            raise ConfigError(f"variable_weights.{name}: the run has {', '.join(dataset.names)}")
+    named = torch.tensor([experiment.variable_weights.get(name, 1.0) for name in dataset.names])
+    rows = torch.as_tensor(dataset.grid.row_weights, dtype=torch.float32)
+    rows = rows[: experiment.data.crop[0]] if experiment.data.crop else rows
+    return experiment.loss.build(
+        Weights(scale=torch.tensor(delta_scale(dataset.statistics)), variable=named / named.mean(), rows=rows)
+    )
+
+
+def total_steps(experiment: Experiment, cases: int) -> int:
+    """Optimizer steps of the whole run."""
+    config = experiment.train
+    if config.epochs is None:
+        return config.steps
+    return max(1, round(config.epochs * cases / (config.batch * config.accumulate)))

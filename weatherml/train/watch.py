@@ -1,0 +1,103 @@
+"""What happens beside the training loop: metrics, validation, checkpoints, signals, the user's display."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from weatherml.files import readable_size, write_text
+
+LOG_EVERY = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Where training stands, for a progress display.
+
+    Attributes:
+        step: optimizer steps done.
+        steps: of how many.
+        loss: mean over the last steps.
+        skill: latest validation ratio to persistence; None before the first.
+        memory_bytes: peak of the device's memory; 0 on the CPU.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    skill: float | None
+    memory_bytes: int
+
+    @property
+    def note(self) -> str:
+        """Loss, skill and memory in a few words."""
+        skill = "" if self.skill is None else f", {self.skill:.3f} x persistence"
+        memory = f", {readable_size(self.memory_bytes)}" if self.memory_bytes else ""
+        return f"loss {self.loss:.4f}{skill}{memory}"
+
+
+Display = Callable[[Report], None]
+
+
+def no_display(report: Report) -> None:
+    """A display that shows nothing."""
+
+
+@dataclass
+class Journal:
+    """metrics.jsonl and TensorBoard events of a run."""
+
+    path: Path
+    events: SummaryWriter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.events = SummaryWriter(str(self.path / "tensorboard"))
+
+    def rewind(self, step: int) -> None:
+        """Drop what was written after `step`: a resumed run writes it again."""
+        file = self.path / "metrics.jsonl"
+        if file.exists():
+            lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+            write_text(
+                file, "".join(line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step)
+            )
+
+    def write(self, step: int, values: dict[str, Any]) -> None:
+        """Append one line, and its numbers to TensorBoard."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            if isinstance(value, int | float):
+                self.events.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush the events."""
+        self.events.close()
+
+
+class Stopwatch:
+    """True once every so many minutes."""
+
+    def __init__(self, minutes: float) -> None:
+        self.seconds = minutes * 60
+        self.last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the time is up; if so it begins anew."""
+        now = time.monotonic()
+        if now - self.last < self.seconds:
+            return False
+        self.last = now
+        return True
+
+
+def peak_memory(device: torch.device) -> int:
+    """The largest allocation so far on a GPU, in bytes; 0 on the CPU."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0

@@ -1,0 +1,81 @@
+"""Oracle: the synthetic world's own ensemble of its future, the best that any forecast can score."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast
+
+import numpy as np
+from pydantic import PositiveInt
+
+from weatherml.config import parse_member
+from weatherml.errors import BadDataError
+from weatherml.sources.base import SOURCES
+from weatherml.verify.baselines.base import BASELINES, Array, Baseline, BaselineConfig
+from weatherml.verify.truth import Truth
+
+
+class World(Protocol):
+    """A source that knows its own law."""
+
+    def oracle(self, state: Array, init_time: np.datetime64, *, steps: int, members: int, seed: int) -> Array:
+        """States drawn from the world's law: (steps, members, C, H, W), from `state` (C, H, W)."""
+
+
+@BASELINES.register("oracle")
+class OracleConfig(BaselineConfig):
+    """Only for datasets of the synthetic world.
+
+    Attributes:
+        members: drawn for each case.
+        seed: of the draws.
+    """
+
+    members: PositiveInt = 10
+    seed: int = 0
+
+    def build(self, truth: Truth) -> Oracle:
+        """The oracle of the world that the dataset was made from.
+
+        Raises:
+            BadDataError: made from something whose law nobody knows.
+        """
+        settings: dict[str, Any] = truth.dataset.attrs.get("source") or {}
+        kind = settings.get("kind")
+        if kind != "synthetic":
+            raise BadDataError(
+                f"{truth.path}: comes from source {kind!r}, whose future nobody can draw; "
+                "the baseline oracle needs a dataset of the synthetic world"
+            )
+        world = parse_member(SOURCES, settings, at="source").build(())
+        return Oracle(self, truth, cast(World, world))
+
+
+class Oracle(Baseline):
+    """Draws each case once, for all variables and leads."""
+
+    def __init__(self, config: OracleConfig, truth: Truth, world: World) -> None:
+        super().__init__(config.kind, truth)
+        self.config = config
+        self.world = world
+        self.drawn: tuple[tuple[np.datetime64, int], Array] | None = None
+
+    def read(self, init_time: np.datetime64, lead_times: Array, name: str) -> Array:
+        """The world's members at the leads, which must be multiples of its step."""
+        steps = (lead_times / np.timedelta64(self.truth.step_seconds, "s")).astype(float)
+        if np.any(steps % 1) or np.any(steps < 1):
+            raise BadDataError(
+                f"lead_time: not in steps of the truth's {self.truth.step_seconds} s; leave out the baseline oracle"
+            )
+        states = self._draw(init_time, int(steps.max()))
+        return states[steps.astype(int) - 1, :, list(self.truth.variables).index(name)]
+
+    def _draw(self, init_time: np.datetime64, steps: int) -> Array:
+        if self.drawn is None or self.drawn[0] != (init_time, steps):
+            names = list(self.truth.variables)
+            fields = self.truth.read(np.array([init_time]), names)
+            state = np.concatenate([fields[name] for name in names])
+            # another stream for each case, the same one whatever the other cases are
+            seed = self.config.seed + int(init_time.astype("datetime64[s]").astype(np.int64)) // 60
+            states = self.world.oracle(state, init_time, steps=steps, members=self.config.members, seed=seed)
+            self.drawn = ((init_time, steps), states)
+        return self.drawn[1]

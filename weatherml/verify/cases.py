@@ -1,0 +1,92 @@
+"""The cases that every forecast and baseline has, so that all are scored on the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weatherml.errors import BadDataError
+from weatherml.verify.baselines.base import Baseline
+from weatherml.verify.forecasts import ForecastFile
+from weatherml.verify.truth import Truth
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cases:
+    """What is scored.
+
+    Attributes:
+        init_times: (I,) datetime64[s], increasing; each has truth at one lead at least.
+        lead_times: (L,) timedelta64[s], increasing.
+        variables: names, in the truth's order.
+        notes: in words, what was left out.
+    """
+
+    init_times: Array
+    lead_times: Array
+    variables: list[str]
+    notes: tuple[str, ...]
+
+    @property
+    def lead_hours(self) -> list[float]:
+        """The lead times in hours."""
+        return [float(hours) for hours in self.lead_times / np.timedelta64(1, "h")]
+
+
+def common_cases(truth: Truth, forecasts: Sequence[ForecastFile], baselines: Sequence[Baseline]) -> Cases:
+    """The initial times, lead times and variables that all have.
+
+    Raises:
+        BadDataError: nothing is common; the message says what each holds.
+    """
+    leads = reduce(np.intersect1d, [forecast.lead_times for forecast in forecasts])
+    variables = [name for name in truth.variables if all(name in forecast.variables for forecast in forecasts)]
+    shared = reduce(np.intersect1d, [forecast.init_times for forecast in forecasts])
+    inits = np.array([init for init in shared if truth.has(init + leads).any()], dtype="datetime64[s]")
+    for baseline in baselines:
+        inits = inits[baseline.available(inits)]
+    _require(truth, forecasts, baselines, [len(leads), len(variables), len(inits)])
+    notes = [note for forecast in forecasts for note in _left_out(forecast, inits, leads, variables)]
+    return Cases(init_times=inits, lead_times=leads, variables=variables, notes=tuple(notes))
+
+
+def _require(truth: Truth, forecasts: Sequence[ForecastFile], baselines: Sequence[Baseline], counts: list[int]) -> None:
+    missing = [what for what, count in zip(("lead time", "variable", "case"), counts, strict=True) if not count]
+    if missing:
+        held = "; ".join(f"{forecast.name} {_extent(forecast)}" for forecast in forecasts)
+        beside = f" (with {', '.join(baseline.name for baseline in baselines)})" if baselines else ""
+        raise BadDataError(
+            f"{truth.path}: no {missing[0]} in common{beside}: truth {_span(truth.times)}; {held}; "
+            "give forecasts and a truth of the same time"
+        )
+
+
+def _extent(forecast: ForecastFile) -> str:
+    leads = forecast.lead_times / np.timedelta64(1, "h")
+    names = ", ".join(forecast.variables)
+    return f"{_span(forecast.init_times)}, leads {leads.min():g} to {leads.max():g} h, variables {names}"
+
+
+def _span(times: Array) -> str:
+    return f"{times.min()}Z to {times.max()}Z" if len(times) else "empty"
+
+
+def _left_out(forecast: ForecastFile, inits: Array, leads: Array, variables: list[str]) -> list[str]:
+    """One line for each kind of thing that this file has and the others, or the truth, lack."""
+    kinds = (
+        ("initial times", forecast.init_times, inits),
+        ("lead times", forecast.lead_times, leads),
+        ("variables", np.array(forecast.variables), np.array(variables)),
+    )
+    return [
+        f"{forecast.name}: {len(has) - len(kept)} of {len(has)} {what} left out: not in every forecast and the truth"
+        for what, has, kept in kinds
+        if len(has) > len(kept)
+    ]

@@ -1,0 +1,195 @@
+"""What stands on the page, in plain values for the template."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from weatherml.metrics.base import METRICS
+from weatherml.variables import Variable
+from weatherml.verify.colors import Scale, error_scale, field_scale
+from weatherml.verify.example import Example
+from weatherml.verify.report.curves import score_groups, spectrum_charts, styles
+from weatherml.verify.report.lines import Line, coast_lines
+from weatherml.verify.report.maps import MapFrame, map_frame
+from weatherml.verify.scores import TRUTH, Headline, Scores, headline_leads, headlines
+from weatherml.verify.truth import Truth
+
+Array = npt.NDArray[Any]
+Context = dict[str, Any]
+TEMPLATE = "template.html.j2"
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+
+
+def render(scores: Scores, example: Example, truth: Truth, lines: Sequence[Line] = ()) -> str:
+    """The report as HTML; `lines` are drawn on the maps beside the coast."""
+    source = importlib.resources.files("weatherml.verify").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(source)
+    frame = map_frame(truth.grid, [*coast_lines(truth.land), *lines])
+    return template.render(page_context(scores, example, truth, frame))
+
+
+def page_context(scores: Scores, example: Example, truth: Truth, frame: MapFrame) -> Context:
+    """Everything that the template shows."""
+    rows = headlines(scores)
+    look = styles(scores)
+    return {
+        "title": scores.metadata["title"],
+        "forecasts": scores.forecasts,
+        "facts": facts(scores),
+        "notes": scores.cases.notes,
+        "legend": [(name, look[name]) for name in scores.names],
+        "truth_name": TRUTH,
+        "summary": summary(rows, scores),
+        "frame": frame,
+        "example": {"init_time": _minute(example.init_time), "forecast": example.forecast, "members": example.members},
+        "animation": animation(scores.variables[example.animated], example, frame),
+        "sections": [section(name, rows, scores, example, truth=truth, frame=frame) for name in scores.variables],
+        "glossary": [(kind, " ".join((METRICS[kind].__doc__ or "").split("\n\n")[0].split())) for kind in METRICS],
+    }
+
+
+def facts(scores: Scores) -> list[tuple[str, str]]:
+    """What was scored: label and value."""
+    metadata, hours = scores.metadata, scores.cases.lead_hours
+    rows, columns = metadata["grid"]
+    spacing = f", {metadata['spacing_km']:.3g} km" if metadata["spacing_km"] else ""
+    first, last = (_minute(scores.cases.init_times[end]) for end in (0, -1))
+    return [
+        ("Cases", f"{metadata['init_times']}"),
+        ("Initial times", f"{first} to {last} UTC"),
+        ("Leads", f"{hours[0]:g} to {hours[-1]:g} h, {len(hours)} of them"),
+        ("Grid", f"{rows} x {columns}{spacing}"),
+        ("Baselines", ", ".join(scores.baselines) or "none"),
+        ("Intervals", "5 to 95 %, blocks of 24 h resampled" if _has_intervals(scores) else "none: under two days"),
+    ]
+
+
+def _has_intervals(scores: Scores) -> bool:
+    name, variable = scores.forecasts[0], next(iter(scores.variables))
+    return bool(scores.curves[name][variable]["rmse"].low.isfinite().any())
+
+
+def summary(rows: Sequence[Headline], scores: Scores) -> Context | None:
+    """RMSE gains over the first baseline, a row each variable and forecast; None without a baseline."""
+    if not scores.baselines:
+        return None
+    baseline = scores.baselines[0]
+    table: dict[tuple[str, str], list[Context]] = {}
+    for row in rows:
+        table.setdefault((row.variable, row.forecast), []).append(gain_cell(row, baseline))
+    return {
+        "baseline": baseline,
+        "leads": [scores.cases.lead_hours[lead] for lead in headline_leads(scores.cases.lead_hours)],
+        "rows": [
+            {"name": name, "label": scores.variables[name].long_name or name, "forecast": forecast, "cells": cells}
+            for (name, forecast), cells in table.items()
+        ],
+    }
+
+
+def gain_cell(row: Headline, baseline: str) -> Context:
+    """A gain in percent, and how strongly to colour it (full at 50 %)."""
+    gain = row.gain(baseline)
+    known = bool(np.isfinite(gain))
+    return {
+        "text": f"{gain:+.0f} %".replace("-", MINUS) if known else DASH,
+        "side": ("up" if gain >= 0 else "down") if known else "none",
+        "strength": round(min(abs(gain) / 50, 1.0), 2) if known else 0,
+        "rmse": number(row.baselines[baseline]),
+    }
+
+
+def section(
+    name: str, rows: Sequence[Headline], scores: Scores, example: Example, *, truth: Truth, frame: MapFrame
+) -> Context:
+    """All that is shown of one variable."""
+    variable = scores.variables[name]
+    return {
+        "name": name,
+        "label": variable.long_name or name,
+        "units": variable.units,
+        "headline": [headline_row(row, scores) for row in rows if row.variable == name],
+        "baselines": scores.baselines,
+        "cases": _range(scores.counts[name]),
+        "groups": score_groups(scores, name),
+        "spectra": spectrum_charts(scores, name, truth.grid.spacing_km, min(truth.grid.shape)),
+        "maps": maps(variable, example, frame),
+    }
+
+
+def _range(counts: Tensor) -> str:
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def headline_row(row: Headline, scores: Scores) -> Context:
+    """RMSE at one lead beside every baseline's."""
+    return {
+        "forecast": row.forecast,
+        "lead": f"{row.lead_hours:g} h",
+        "rmse": number(row.rmse),
+        "cells": [gain_cell(row, baseline) for baseline in scores.baselines],
+    }
+
+
+def maps(variable: Variable, example: Example, frame: MapFrame) -> Context:
+    """Truth, forecast and error at the headline leads, with their colour bars."""
+    leads = headline_leads(example.lead_hours)
+    forecast, truth = (fields[leads] for fields in example.fields[variable.name])
+    scale, errors = field_scale(variable, np.stack([forecast, truth])), error_scale(forecast - truth)
+    return {
+        "bar": bar(scale, variable.units),
+        "error_bar": bar(errors, variable.units),
+        "rows": [
+            {
+                "lead": f"+{example.lead_hours[lead]:g} h",
+                "pictures": [
+                    ("truth", frame.png(truth[row], scale)),
+                    ("forecast", frame.png(forecast[row], scale)),
+                    ("error", frame.png(forecast[row] - truth[row], errors)),
+                ],
+            }
+            for row, lead in enumerate(leads)
+        ],
+    }
+
+
+def animation(variable: Variable, example: Example, frame: MapFrame) -> Context:
+    """Every lead's truth and forecast as pictures."""
+    forecast, truth = example.fields[variable.name]
+    scale = field_scale(variable, np.stack([forecast, truth]))
+    times = example.init_time + (np.array(example.lead_hours) * 3600).astype("timedelta64[s]")
+    return {
+        "label": variable.long_name or variable.name,
+        "bar": bar(scale, variable.units),
+        "frames": [
+            {
+                "truth": frame.png(truth[lead], scale),
+                "forecast": frame.png(forecast[lead], scale),
+                "label": f"+{hours:g} h · {_minute(times[lead])} UTC",
+            }
+            for lead, hours in enumerate(example.lead_hours)
+        ],
+    }
+
+
+def bar(scale: Scale, units: str) -> Context:
+    """A colour bar for the template."""
+    return {"gradient": scale.gradient, "labels": scale.labels, "units": units}
+
+
+def number(value: float) -> str:
+    """Three figures; a dash for NaN."""
+    return f"{value:.3g}" if np.isfinite(value) else DASH
+
+
+def _minute(time: np.datetime64) -> str:
+    return str(time.astype("datetime64[m]")).replace("T", " ")
