@@ -15,7 +15,7 @@ from cli.rollout import rollout
 from cli.train import train
 
 
-def ensure_commands(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     """Give the app its commands, in the order of the data's way."""
     commands: dict[str, Callable[..., None]] = {
         "prepare": prepare,

@@ -38,7 +38,7 @@ def evaluate(
         result = evaluate(
             chosen,
             dataset_path(truth),
-            baselines=baselines or ["persistence", "climatology"],
+            baselines=baselines,
             output=output or fresh(EVALUATION, chosen[0].stem),
             overwrite=overwrite,
             states=states,

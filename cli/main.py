@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from cli.commands import ensure_commands
+from cli.commands import add_commands
 from weatherml.errors import DiskError, OutputError, WMLError
 
 ERRNO_CODES = {
     errno.ENOSPC: DiskError.exit_code,
-    errno.EDQUOT: DiskError.exit_code,
+    getattr(errno, "EDQUOT", errno.ENOSPC): DiskError.exit_code,  # Windows has no disk quota error
     errno.EIO: DiskError.exit_code,
     errno.EACCES: OutputError.exit_code,
     errno.EPERM: OutputError.exit_code,
@@ -31,6 +33,8 @@ class OneLineErrors(TyperGroup):
         """Run the command line."""
         arguments = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in arguments
+        warnings.showwarning = one_line_warning  # type: ignore[assignment]
+        show_log()
         try:
             code = super().main(
                 [each for each in arguments if each != "--debug"], **{**extra, "standalone_mode": False}
@@ -42,6 +46,30 @@ class OneLineErrors(TyperGroup):
                 traceback.print_exc()
             code = fail(*explain(error))
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def show_log() -> None:
+    """What the library logs goes to stderr, warnings marked as such."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLineLog())
+    handler.setLevel(logging.INFO)
+    logger = logging.getLogger("weatherml")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+
+
+class OneLineLog(logging.Formatter):
+    """`message`, or `warning: message`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line for people; tracebacks are left to the run's log."""
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        return prefix + record.getMessage()
+
+
+def one_line_warning(message: Warning | str, *context: Any) -> None:  # noqa: ARG001 - where it arose is not the user's
+    """Print a warning as one line."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def explain(error: Exception) -> tuple[str, int]:
@@ -81,4 +109,4 @@ def root(
     """
 
 
-ensure_commands(app)
+add_commands(app)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,6 +23,8 @@ from weatherml.registry import Registry, suggest
 
 Settings = dict[str, Any]
 C = TypeVar("C", bound="Config")
+MOST_CHARACTERS = 1_000_000
+TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 class Config(BaseModel):
@@ -84,14 +87,15 @@ def load(name_or_path: str | Path) -> Settings:
         MissingInputError: neither a file nor a shipped name.
         ConfigError: not YAML, or not a mapping.
     """
-    path = Path(name_or_path)
-    shipped = files("configs") / f"{name_or_path}.yaml"
-    if path.is_file():
-        text = path.read_text(encoding="utf-8")
-    elif shipped.is_file():
-        text = shipped.read_text(encoding="utf-8")
-    else:
+    path, shipped = Path(name_or_path), files("configs") / f"{name_or_path}.yaml"
+    found = path if path.is_file() else shipped
+    if not found.is_file():
         raise MissingInputError(f"{name_or_path}: no such configuration; {suggest(str(name_or_path), shipped_names())}")
+    try:
+        with found.open(encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)
+    except UnicodeDecodeError:
+        raise ConfigError(f"{name_or_path}: not text in UTF-8; name a YAML file") from None
     return read_yaml(text, str(name_or_path))
 
 
@@ -99,17 +103,48 @@ def read_yaml(text: str, name: str) -> Settings:
     """Parse a YAML mapping; `name` stands in the error.
 
     Raises:
-        ConfigError: not YAML, not a mapping, or aliases that make it a bomb.
+        ConfigError: not YAML that `StrictLoader` takes, not a mapping, or too long.
     """
-    if len(text) > 1_000_000:
-        raise ConfigError(f"{name}: {len(text)} characters; a configuration has under a million")
+    if len(text) > MOST_CHARACTERS:
+        raise ConfigError(f"{name}: over {MOST_CHARACTERS} characters; a configuration is shorter")
     try:
-        settings = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        settings = _construct(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{name}: not YAML ({' '.join(str(error).split())}); mend the file") from None
     if not isinstance(settings, dict):
         raise ConfigError(f"{name}: holds a {type(settings).__name__}, not keys and values; see `wml list configs`")
     return settings
+
+
+class StrictLoader(yaml.SafeLoader):
+    """Safe YAML, and stricter: no aliases, which can be bombs, no key twice; times stay text, as written."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse an alias before it is followed."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not taken, write the value out")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that stands twice: the first would be lost without a word."""
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if twice := [key for key, times in keys.items() if times > 1]:
+            raise yaml.YAMLError(f"{', '.join(twice)} stands twice, {node.start_mark}")
+        return super().construct_mapping(node, deep=deep)
+
+
+StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != TIMESTAMP]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _construct(text: str) -> Any:
+    loader = StrictLoader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def shipped_names() -> list[str]:
@@ -132,9 +167,9 @@ def override(settings: Mapping[str, Any], assignments: Sequence[str]) -> Setting
         if not equals or not path:
             raise ConfigError(f"--set {assignment}: not KEY=VALUE; write for example --set train.lr=0.001")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {assignment}: the value is not YAML; quote it") from None
+            value = _construct(text)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise ConfigError(f"--set {assignment:.200}: the value is not YAML; quote it") from None
         merged = _assign(merged, path.split("."), value, path)
     return merged
 
@@ -167,7 +202,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Settings:
 
 def dump(settings: Mapping[str, Any]) -> str:
     """Settings as YAML, in the order they were declared."""
-    return yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True)  # copies: nothing becomes an alias
 
 
 def _first_problem(error: ValidationError, kind: type[Config], at: str) -> str:
@@ -175,15 +210,19 @@ def _first_problem(error: ValidationError, kind: type[Config], at: str) -> str:
     path = ".".join([*([at] if at else []), *(str(part) for part in problem["loc"])]) or kind.__name__
     if problem["type"] == "extra_forbidden":
         return f"{path}: unknown key; {suggest(str(problem['loc'][-1]), _known_keys(kind, problem['loc'][:-1]))}"
-    got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
+    got = "" if problem["type"] == "missing" else f", got {problem['input']!r:.200}"
     return f"{path}: {problem['msg'].removeprefix('Value error, ')}{got}; set {path}"
 
 
 def _known_keys(kind: type[Config], path: tuple[int | str, ...]) -> list[str]:
-    for part in path:
+    for part in path:  # the index or key of a container names no field and leads no deeper
         field = kind.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, Config)):
-            break
-        kind = inner
+        kind = (_config_in(field.annotation) if field else None) or kind
     return list(kind.model_fields)
+
+
+def _config_in(annotation: Any) -> type[Config] | None:
+    """The configuration that an annotation holds: itself, or inside `X | None`, `tuple[X, ...]`, `dict[str, X]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return annotation
+    return next((inner for each in get_args(annotation) if (inner := _config_in(each))), None)

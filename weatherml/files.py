@@ -18,11 +18,14 @@ from weatherml.errors import BadDataError, DiskError, OutputError
 def write_text(path: Path, text: str) -> None:
     """Replace the file at `path` in one step, durably."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:  # the same bytes on every system
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # a full disk leaves no litter
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -38,7 +41,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadDataError(f"{path}: cannot be read as JSON ({error}); the output it belongs to is broken") from None
 
 
@@ -54,23 +57,30 @@ def output_lock(path: Path) -> Iterator[None]:
     Raises:
         OutputError: another process holds it (named), or the folder cannot be written.
     """
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    holder = path.with_name(f".{path.name}.holder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
-        holder = path.with_name(f".{path.name}.holder")
-        with lock:
-            holder.write_text(f"process {os.getpid()}", encoding="utf-8")
-            try:
-                yield
-            finally:
-                holder.unlink(missing_ok=True)
-                with suppress(OSError):
-                    Path(lock.lock_file).unlink()
+        lock.acquire()
+        holder.write_text(f"process {os.getpid()}", encoding="utf-8")
     except Timeout:
-        name = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
-        raise OutputError(f"{path}: {name} is writing it; wait for it, or choose another output") from None
-    except PermissionError as error:
+        raise OutputError(f"{path}: {_name(holder)} is writing it; wait for it, or choose another output") from None
+    except OSError as error:
+        lock.release()
         raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another output") from None
+    try:
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        with suppress(OSError):  # while it is held: who opened it before finds it unlinked and tries again
+            Path(lock.lock_file).unlink()
+        lock.release()
+
+
+def _name(holder: Path) -> str:
+    with suppress(OSError):  # it may just have finished
+        return holder.read_text(encoding="utf-8")
+    return "another process"
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
@@ -80,19 +90,35 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
 
 
 def publish(partial: Path, path: Path) -> None:
-    """Move a finished output to its place; what stood there is removed only after that."""
+    """Move a finished output to its place, durably; what stood there is removed only after that."""
+    sync(partial)
     old = path.with_name(f".{path.name}.old")
     remove(old)
     if path.exists():
         path.replace(old)
     partial.replace(path)
-    with suppress(OSError):  # not every file system lets a folder be synced
-        folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+    remove(old)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder with all that is in it, is on the disk."""
+    if path.is_dir():
+        for inner in path.iterdir():
+            sync(inner)
+        _sync_folder(path)
+    else:
+        with path.open("r+b") as file:
+            os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    with suppress(OSError):  # not every system lets a folder be synced
+        folder = os.open(path, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-    remove(old)
 
 
 def remove(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal
 
@@ -50,6 +50,10 @@ class Grid:
             steps = np.diff(values)
             if values.ndim != 1 or not (np.all(steps > 0) or np.all(steps < 0)):
                 raise BadDataError(f"{name}: not strictly monotonic; a grid needs one increasing or decreasing axis")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: what is cached is large, and derived again where it is wanted."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
     def dims(self) -> tuple[str, str]:

@@ -147,6 +147,7 @@ _HRRR = (
         add_offset=-2000.0,
         transform="signed_log1p",
         thresholds=(-100.0, -25.0),
+        event="below",
         colormap="cividis",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import shutil
 from pathlib import Path
@@ -105,12 +106,46 @@ def test_any_message_by_its_keys(shared_data: Path) -> None:
     assert np.nanmin(frame["rain"]) == 0.0
 
 
-def test_a_source_travels_light(source: HRRRSource) -> None:
+def test_one_time_travels_light(source: HRRRSource, shared_data: Path) -> None:
     source.describe()
-    sent = pickle.dumps(source)
-    assert len(sent) < 20_000
-    (frame,) = pickle.loads(sent).read(source.times[:1])
+    sent = pickle.dumps(source.narrowed(source.times[5]))
+    assert len(sent) < 5_000
+    (frame,) = pickle.loads(sent).read(source.times[5:6])
+    (expected,) = source.read(source.times[5:6])
     assert set(frame) == set(SHORT_NAMES)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(frame[name], values)
+    full = HRRR().build([str(shared_data / "hrrr_kerchunk")])  # 1059 x 1799 points
+    assert len(pickle.dumps(full.narrowed(full.times[0]))) < 2_000
+    with pytest.raises(BadDataError, match="2018-07-22T01:00:00Z: not among the 1 times"):
+        source.narrowed(source.times[5]).table.row(source.times[0])
+
+
+def test_a_grid_travels_without_its_latitudes(source: HRRRSource) -> None:
+    grid = source.grid
+    assert grid.latlon is not None
+    sent = pickle.dumps(grid)
+    assert len(sent) < 2_000  # 78 + 41 coordinates of 8 bytes
+    assert pickle.loads(sent).difference(grid) == ""
+    np.testing.assert_array_equal(pickle.loads(sent).latlon[0], grid.latlon[0])
+
+
+def test_winds_along_the_grid_are_marked(source: HRRRSource, rme: Path, tmp_path: Path) -> None:
+    assert source.describe().attributes["wind_orientation"] == "grid"
+    assert "wind_orientation" not in HRRR(variables={"t2m": {}}).build([str(rme)]).attributes
+    (path,) = hours(rme, tmp_path, 1)
+    content = bytearray(path.read_bytes())
+    for field in grib.scan(io.BytesIO(bytes(content)), len(content)):
+        content[field.offset + 16 + 21 + 46] &= 0xFF - 0x08  # sections 0 and 1, then octet 47 of section 3
+    path.write_bytes(content)
+    turned = HRRR().build([str(path)])
+    assert "wind_orientation" not in turned.attributes
+    assert turned.notes[-1] == "u10, v10: point east and north, not along the grid (uvRelativeToGrid = 0)"
+
+
+def test_a_variable_asked_for_must_be_there(rme: Path) -> None:
+    with pytest.raises(BadDataError, match=r"variables\.refc: no message matches in 24 files"):
+        HRRR(variables={"t2m": {}, "refc": {}}).build([str(rme)])
 
 
 def test_a_subset_in_its_order_from_start_to_end(rme: Path) -> None:
@@ -118,7 +153,7 @@ def test_a_subset_in_its_order_from_start_to_end(rme: Path) -> None:
     source = config.build([str(rme)])
     assert [(v.name, v.valid_max) for v in source.describe().variables] == [("u10", 100.0), ("t2m", 330.0)]
     assert [str(time) for time in source.times] == [f"2018-07-22T0{hour}:00:00" for hour in (3, 4, 5)]
-    with pytest.raises(BadDataError, match="start, end: 2019"):
+    with pytest.raises(BadDataError, match="start, end: none of the times 2018-07-22T01:00:00Z to"):
         HRRR(start="2019-01-01").build([str(rme)])
 
 
@@ -140,7 +175,7 @@ def test_the_shortest_lead_is_taken(rme: Path, tmp_path: Path) -> None:
     shifted_lead(late, 3)
     source = HRRR().build([str(late), str(rme / "hrrr.t05z.wrfsfcf01.grib2")])
     assert len(source.times) == 1
-    assert {tuple(source.inputs)[row["file"]] for row in source.table[0]} == {str(rme / "hrrr.t05z.wrfsfcf01.grib2")}
+    assert {str(path) for path, *_ in source.table.row(source.times[0])} == {str(rme / "hrrr.t05z.wrfsfcf01.grib2")}
     assert source.notes[-1] == "1 times stand at several lead times: the shortest was taken"
 
 
@@ -150,7 +185,7 @@ def test_a_truncated_file_quarantines_its_hour(rme: Path, tmp_path: Path) -> Non
     source = HRRR().build([str(tmp_path)])
     assert [str(time) for time in source.times] == ["2018-07-22T03:00:00"]
     (reason,) = source.quarantined.values()
-    assert list(source.quarantined) == ["2018-07-22T02:00:00"]
+    assert list(source.quarantined) == ["2018-07-22T02:00:00Z"]
     assert reason.startswith(f"{one}: the message at byte")
     with pytest.raises(BadDataError, match=r"t01\.grib2: the message at byte"):
         HRRR().build([str(one)])
@@ -170,7 +205,7 @@ def test_a_missing_channel_quarantines_its_hour(rme: Path, tmp_path: Path) -> No
     ((_, cape),) = grib.scan_file(one, {"cape": CHANNEL_KEYS["cape"]}).found
     one.write_bytes(content[: cape.field.offset] + content[cape.field.offset + cape.field.length :])
     source = HRRR().build([str(tmp_path)])
-    assert source.quarantined == {"2018-07-22T02:00:00": "no cape in t01.grib2 at 2018-07-22T02:00:00Z"}
+    assert source.quarantined == {"2018-07-22T02:00:00Z": "no cape in t01.grib2 at 2018-07-22T02:00:00Z"}
 
 
 def test_duplicate_hours_are_refused(rme: Path, tmp_path: Path) -> None:

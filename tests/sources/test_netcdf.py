@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
+from weatherml.sources import cf
 from weatherml.sources.netcdf import NetCDF, NetCDFSource
 
 HOURS = np.datetime64("2024-05-01T00:00:00", "s") + np.arange(5) * np.timedelta64(3600, "s")
@@ -141,6 +142,40 @@ def test_slabs_do_not_change_what_is_read(tmp_path: Path, monkeypatch: pytest.Mo
     np.testing.assert_array_equal(stack(source, "gust"), VALUES)
 
 
+def test_a_file_an_hour_is_opened_once_a_slab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for hour in range(5):
+        write(dataset().isel(time=[hour]).assign(rh=2 * dataset()["GUST"]), tmp_path / f"{hour}.nc")
+    source = NetCDF().build([str(tmp_path)])
+    opened_files = []
+    monkeypatch.setattr(
+        "weatherml.sources.cf.opened", lambda path, real=cf.opened: opened_files.append(path.name) or real(path)
+    )
+    frames = list(source.read(source.times))
+    np.testing.assert_array_equal([frame["gust"] for frame in frames], VALUES)
+    np.testing.assert_array_equal([frame["rh"] for frame in frames], 2 * VALUES)
+    assert opened_files == [f"{hour}.nc" for hour in range(5)]
+
+
+def test_a_broken_hour_costs_no_other(tmp_path: Path) -> None:
+    for hour in range(5):
+        write(dataset().isel(time=[hour]), tmp_path / f"{hour}.nc")
+    source = NetCDF().build([str(tmp_path)])
+    (tmp_path / "3.nc").write_bytes(b"gone")
+    frames = source.read(source.times)
+    np.testing.assert_array_equal([next(frames)["gust"] for _ in range(3)], VALUES[:3])
+    with pytest.raises(BadDataError, match=r"3\.nc: not readable"):
+        next(frames)
+    np.testing.assert_array_equal(next(source.read(source.times[4:]))["gust"], VALUES[4])
+
+
+def test_one_time_takes_only_its_files_along(tmp_path: Path) -> None:
+    for hour in range(5):
+        write(dataset().isel(time=[hour]), tmp_path / f"{hour}.nc")
+    narrowed = NetCDF().build([str(tmp_path)]).narrowed(HOURS[3])
+    assert [layout.path.name for layout in narrowed.layouts] == ["3.nc"]
+    np.testing.assert_array_equal(stack(narrowed, "gust"), VALUES[3:4])
+
+
 def test_fill_values_are_nan(tmp_path: Path) -> None:
     data = packed()
     data["GUST"][2, 1, 1] = np.nan
@@ -193,7 +228,7 @@ def test_a_variable_missing_at_a_time_quarantines_it(tmp_path: Path) -> None:
     write(dataset().isel(time=slice(3, 5)), tmp_path / "b.nc")
     description = NetCDF().build([str(tmp_path)]).describe()
     np.testing.assert_array_equal(description.times, HOURS[:3])
-    assert description.quarantined == {"2024-05-01T03:00:00": "no rh", "2024-05-01T04:00:00": "no rh"}
+    assert description.quarantined == {"2024-05-01T03:00:00Z": "no rh", "2024-05-01T04:00:00Z": "no rh"}
 
 
 def test_start_and_end(tmp_path: Path) -> None:
@@ -217,7 +252,7 @@ def with_units(units: str | None) -> xr.Dataset:
 
 
 REFUSED = {
-    "no units": (lambda: with_units(None), r"t2m: has no units; set --set variables\.t2m\.units"),
+    "no units": (lambda: with_units(None), r"t2m: has no units; write them, or set variables\.t2m\.units"),
     "wrong units": (lambda: with_units("Pa"), "t2m is in 'Pa', not 'K'"),
     "duplicate": (lambda: dataset().isel(time=[0, 1, 1, 2]), "2024-05-01T01:00:00Z stands twice"),
     "unsorted": (lambda: dataset().isel(time=[0, 2, 1]), "2024-05-01T01:00:00Z comes after a later time"),
@@ -242,6 +277,17 @@ def test_bad_data_is_refused(case: str, tmp_path: Path) -> None:
         data = data.drop_vars("up")
     with pytest.raises(BadDataError, match=message):
         opened(data, tmp_path)
+
+
+def test_months_have_no_step(tmp_path: Path) -> None:
+    months = np.array(["2024-01-01", "2024-02-01", "2024-03-01", "2024-04-01", "2024-05-01"], "datetime64[ns]")
+    with pytest.raises(BadDataError, match=r"irregular times, 31 days after .* the shortest step is 29 days; .*months"):
+        opened(dataset().assign_coords(time=months), tmp_path)
+
+
+def test_a_variable_asked_for_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(BadDataError, match=r"variables\.gusts: in none of 1 files; did you mean 'gust'"):
+        opened(dataset(), tmp_path, variables={"gust": {}, "gusts": {}})
 
 
 def test_units_can_be_given(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from weatherml import sun
+from weatherml.data.statistics import Moments
 from weatherml.data.store import Dataset
 from weatherml.grid import Grid
 
@@ -61,5 +62,5 @@ def static_fields(static: dict[str, Array], grid: Grid) -> Tensor:
 
 def z_score(values: Array) -> Array:
     """Zero mean and unit standard deviation over the known points; a constant field becomes 0."""
-    std = float(np.nanstd(values))
-    return np.asarray((values - np.nanmean(values)) / (std if std > 0 else 1.0))
+    known = Moments.of(values)
+    return np.asarray((values - known.mean) / (known.std or 1.0))

@@ -55,6 +55,7 @@ def add_array(group: zarr.Group, name: str, values: Array, dims: tuple[str, ...]
         dimension_names=dims,
         attributes=attributes,
         fill_value=np.nan if values.dtype.kind == "f" else 0,
+        config={"write_empty_chunks": True},  # an absent chunk is a lost one, never one of fill values alone
         overwrite=True,  # a resumed job may write its last arrays again
         **codecs(values.dtype.itemsize),
     )
@@ -90,7 +91,6 @@ def add_variable(
         fill_value=FILL,
         dimension_names=("time", *grid.dims),
         attributes=variable_attributes(variable, grid) | packing_attributes(packing),
-        config={"write_empty_chunks": True},  # an absent chunk is a lost one, never a field without data
         **codecs(2),
     )
 
@@ -124,4 +124,5 @@ def consolidate(path: Path) -> None:
     """Gather all metadata in the root, so that opening the store reads one file."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
+        warnings.filterwarnings("ignore", message="Object at", category=UserWarning)  # files that are not zarr's
         zarr.consolidate_metadata(str(path))

@@ -76,11 +76,11 @@ class Loader:
         self.known = known
         self.batch = batch
         self.seed = seed
+        check_crop(config.crop, dataset)  # before the dataset is read
         self.initial = windows(dataset, part, history=config.history, lead=config.lead)
         self.reader = WindowReader(dataset, cache_bytes=int(config.cache_gib * 2**30))
         scale = torch.tensor(delta_scale(dataset.statistics)).view(-1, 1, 1)
         self._noise_std = (config.noise * scale).to(normaliser.mean.device)
-        check_crop(config.crop, dataset)
 
     def __len__(self) -> int:
         """Cases in the part."""
@@ -97,8 +97,9 @@ class Loader:
 
     def order(self, number: int) -> list[int]:
         """Positions of microbatch `number` in the shuffled passes over the part."""
-        wanted = np.arange(number * self.batch, (number + 1) * self.batch)
-        return [int(self._pass(epoch)[k]) for epoch, k in zip(*np.divmod(wanted, len(self)), strict=True)]
+        epochs, positions = np.divmod(np.arange(number * self.batch, (number + 1) * self.batch), len(self))
+        passes = {epoch: self._pass(epoch) for epoch in np.unique(epochs)}
+        return [int(passes[epoch][position]) for epoch, position in zip(epochs, positions, strict=True)]
 
     def cases(self, initial: Sequence[int], box: Box = WHOLE) -> Batch:
         """A batch of the windows at these initial times (indices of the dataset's times)."""

@@ -37,7 +37,7 @@ class Packing:
 
 
 def choose_packing(variable: Variable, low: float, high: float) -> Packing:
-    """The variable's own packing, or the finest power-of-two step that holds [low, high].
+    """The variable's own packing, or the finest power-of-two step that holds [low, high] and float32 holds.
 
     Raises:
         BadDataError: no finite range to pack.
@@ -46,18 +46,15 @@ def choose_packing(variable: Variable, low: float, high: float) -> Packing:
         return Packing(scale_factor=variable.packing_step, add_offset=variable.add_offset)
     if not (math.isfinite(low) and math.isfinite(high)):
         raise BadDataError(f"{variable.name}: no finite value in the input; leave it out of variables")
-    span = max(high - low, abs(high) * 2e-5, 1e-30)
-    step = 2.0 ** math.ceil(math.log2(span / (2 * LARGEST - 2)))
+    finest = max(abs(low), abs(high)) * 2.0**-23  # float32 has 24 bits: finer steps would not survive unpacking
+    step = 2.0 ** math.ceil(math.log2(max((high - low) / (2 * LARGEST - 2), finest, 1e-34)))
     return Packing(scale_factor=step, add_offset=round((low + high) / 2 / step) * step)
 
 
 def pack(values: Array, packing: Packing) -> Array:
-    """Round to the nearest step; NaN becomes the fill value. Values must lie within `packing.range`."""
+    """Round to the nearest step; what is not finite becomes the fill value, what is out of range its end."""
     steps = np.rint((values.astype(np.float64) - packing.add_offset) / packing.scale_factor)
-    missing = np.isnan(steps)
-    packed = np.where(missing, 0, steps).astype(np.int16)
-    packed[missing] = FILL
-    return packed
+    return np.where(np.isfinite(steps), np.clip(steps, -LARGEST, LARGEST), FILL).astype(np.int16)
 
 
 def unpack(packed: Array, packing: Packing) -> Array:

@@ -36,11 +36,16 @@ from weatherml.files import (
     remove,
     require_free,
     write_json,
+    write_text,
 )
 from weatherml.progress import Progress, silent
+from weatherml.signals import stop_request
 from weatherml.sources.base import Description, Frame, Source, SourceConfig
 
 Array = npt.NDArray[Any]
+REQUEST = "request.json"
+UNDECLARED_FILL = 1e30
+"""Larger values are fill values that a file does not declare (NetCDF's own is 9.97e36): they set no range."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +96,7 @@ def prepare(
 
 
 def packings(source: Source, description: Description, options: Options) -> tuple[Packing, ...]:
-    """A packing for each variable; those with no declared step or range are read once to learn it."""
+    """A packing for each variable; those with neither a declared step nor a range are read once to learn it."""
     ranges = {variable.name: (variable.valid_min, variable.valid_max) for variable in description.variables}
     unknown = [v.name for v in description.variables if v.packing_step is None and None in ranges[v.name]]
     if unknown:
@@ -112,7 +117,7 @@ def learn_ranges(source: Source, times: Array, names: list[str], options: Option
 
 
 def _extremes(frame: Frame, names: list[str]) -> tuple[list[float], list[float]]:
-    known = [frame[name][np.isfinite(frame[name])] for name in names]
+    known = [frame[name][np.abs(frame[name]) < UNDECLARED_FILL] for name in names]
     return (
         [float(values.min()) if values.size else np.nan for values in known],
         [float(values.max()) if values.size else np.nan for values in known],
@@ -121,26 +126,25 @@ def _extremes(frame: Frame, names: list[str]) -> tuple[list[float], list[float]]
 
 def fill(writer: StoreWriter, source: Source, options: Options, progress: Progress) -> None:
     """Read, check, pack and append every time that the writer has not consumed yet."""
-    times = writer.description.times
+    times, start = writer.description.times, writer.consumed
     then = partial(check_and_pack, variables=writer.description.variables, packings=writer.packings)
-    outcomes = each_time(source, times[writer.consumed :], then, workers=options.workers, dask=options.dask)
-    for time, outcome in outcomes:
-        writer.append(time, outcome)
-        progress(writer.consumed, len(times))
+    with stop_request() as stop:
+        for time, outcome in each_time(source, times[start:], then, workers=options.workers, dask=options.dask):
+            writer.append(time, outcome)
+            progress(writer.consumed, len(times))
+            stop.raise_if_set(f"{writer.path}: stopped after {writer.consumed} of {len(times)} times")
     writer.flush()
 
 
 def finish(writer: StoreWriter, config: SourceConfig, description: Description) -> None:
     """Write everything that is known only at the end; the marker last."""
-    if not writer.times:
-        raise BadDataError(f"{config.kind}: no usable time; {'; '.join(writer.quarantined.values())}")
     writer.finish()
-    remove(writer.path / PROGRESS)
-    remove(writer.path / REQUEST)
-    consolidate(writer.path)  # before the files that are not zarr's
+    consolidate(writer.path)
     write_json(writer.path / "quality.json", quality_report(writer, description))
     write_json(writer.path / "manifest.json", {"inputs": manifest(description.inputs)})
-    (writer.path / "config.yaml").write_text(dump(config.settings()), encoding="utf-8")
+    write_text(writer.path / "config.yaml", dump(config.settings()))
+    remove(writer.path / PROGRESS)  # only now: hashing the inputs of a year takes long enough to be killed in
+    remove(writer.path / REQUEST)
     write_marker(writer.path, "dataset", SCHEMA)
 
 
@@ -156,9 +160,6 @@ def quality_report(writer: StoreWriter, description: Description) -> dict[str, A
         "findings": writer.findings,
         "notes": list(description.notes) + writer.notes,
     }
-
-
-REQUEST = "request.json"
 
 
 def _request(config: SourceConfig, description: Description) -> dict[str, Any]:
@@ -180,10 +181,11 @@ def _resume(path: Path, config: SourceConfig, description: Description) -> Store
 
 
 def _begin(path: Path, config: SourceConfig, description: Description, chosen: tuple[Packing, ...]) -> StoreWriter:
+    splits = split_times(description.times, config.split)
     remove(path)
     H, W = description.grid.shape
     require_free(path, len(description.times) * len(description.variables) * H * W * 2)
-    writer = StoreWriter.create(path, description, config, chosen, splits=split_times(description.times, config.split))
+    writer = StoreWriter.create(path, description, config, chosen, splits=splits)
     write_json(path / REQUEST, _request(config, description))
     return writer
 

@@ -50,9 +50,9 @@ def check_and_pack(frame: Frame, variables: tuple[Variable, ...], packings: tupl
 def check(values: Array, variable: Variable, packing: Packing) -> tuple[Array, list[dict[str, Any]]]:
     """The values with impossible points as NaN, and what was found; rounding over a bound is taken back."""
     low, high = bounds(variable, packing)
-    known = np.isfinite(values)
+    known = ~np.isnan(values)  # an infinity is no missing value but an impossible one
     if not known.any():
-        raise BadDataError(f"{variable.name}: no finite value; the time is left out")
+        raise BadDataError(f"{variable.name}: no value; the time is left out")
     slack = packing.scale_factor  # packing in the source may round a bounded variable just over its bound
     bad = known & ((values < low - slack) | (values > high + slack))
     count = int(bad.sum())
@@ -76,7 +76,8 @@ def bounds(variable: Variable, packing: Packing) -> tuple[float, float]:
 
 
 def _masked(values: Array, variable: Variable, valid: tuple[float, float]) -> dict[str, Any]:
-    extremes = {"lowest": round(float(values.min()), 4), "highest": round(float(values.max()), 4)}
+    ends = np.nan_to_num([values.min(), values.max()]).round(4)  # JSON has no infinity
+    extremes = {"lowest": float(ends[0]), "highest": float(ends[1])}
     return {"variable": variable.name, "finding": "masked", "points": int(values.size), **extremes, "valid": valid}
 
 

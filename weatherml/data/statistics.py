@@ -29,7 +29,8 @@ class Moments:
         finite = values[np.isfinite(values)].astype(np.float64)
         if finite.size == 0:
             return cls()
-        mean = float(finite.mean())
+        constant = finite.min() == finite.max()  # where rounding in the mean must not make a deviation
+        mean = float(finite[0] if constant else finite.mean())
         return cls(
             count=float(finite.size),
             mean=mean,

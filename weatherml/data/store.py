@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
+from weatherml.data.chunks import read_array
 from weatherml.data.layout import MAPPING, SCHEMA
 from weatherml.data.packing import Packing
 from weatherml.data.statistics import STATISTICS, Statistics
@@ -63,14 +64,14 @@ class Dataset:
     @cached_property
     def group(self) -> zarr.Group:
         """The zarr group, read-only."""
-        return zarr.open_group(str(self.path), mode="r")
+        return _open(self.path)
 
     @cached_property
     def static(self) -> dict[str, Array]:
         """Fields (H, W) that do not change, by name, float32."""
         dims = list(self.grid.dims)
         return {
-            name: np.asarray(array[...], dtype=np.float32)
+            name: read_array(self.path, self.group, name).astype(np.float32)
             for name, array in sorted(self.group.arrays())
             if list(getattr(array.metadata, "dimension_names", None) or ()) == dims
             and name not in ("latitude", "longitude")
@@ -82,14 +83,15 @@ class Dataset:
         Raises:
             BadDataError: a chunk is corrupt or missing; names variable and time.
         """
-        array = self.group[variable]
-        assert isinstance(array, zarr.Array)
-        wanted = slice(times, times + 1) if isinstance(times, int) else times
-        self._require_shards(array, wanted, variable)
+        wanted = times if isinstance(times, slice) else slice(times, times + 1)
         try:
-            return np.asarray(array[wanted])
-        except Exception as error:  # noqa: BLE001 - codecs raise ValueError, RuntimeError and their own
-            raise self._broken(variable, wanted, " ".join(str(error).split())) from None
+            return read_array(self.path, self.group, variable, wanted)
+        except BadDataError as error:
+            start, stop, _ = wanted.indices(len(self.times))
+            if stop - start > 1:
+                for time in range(start, stop):  # until the broken one, which is to be named
+                    self.read(time, variable)
+            raise BadDataError(f"{variable} at {self.times[start]}Z: {error}") from None
 
     def select(self, names: Sequence[str]) -> Dataset:
         """The same dataset with these channels, in this order.
@@ -113,44 +115,30 @@ class Dataset:
         first, last = self.splits[name]
         return np.flatnonzero((self.times >= first) & (self.times <= last))
 
-    def _require_shards(self, array: zarr.Array[Any], wanted: slice, variable: str) -> None:
-        length = (array.shards or array.chunks)[0]
-        start, stop, _ = wanted.indices(len(self.times))
-        for shard in range(start // length, -(-stop // length)):
-            if not (self.path / variable / "c" / str(shard) / "0" / "0").exists():
-                raise self._broken(variable, slice(shard * length, stop), "its shard is missing")
-
-    def _broken(self, variable: str, wanted: slice, reason: str) -> BadDataError:
-        start, stop, _ = wanted.indices(len(self.times))
-        when = f"{self.times[start]}" + (f" to {self.times[stop - 1]}" if stop - start > 1 else "")
-        return BadDataError(f"{self.path}: {variable} at {when}: {reason}; prepare the dataset again")
-
 
 def open_dataset(path: str | Path) -> Dataset:
     """Open a store that `wml prepare` finished.
 
     Raises:
         MissingInputError: nothing there.
-        BadDataError: unfinished, of another schema, or metadata that do not match their hashes.
+        BadDataError: unfinished, of another schema, metadata that do not match their hashes, or damaged arrays.
     """
     path = Path(path)
     if not path.exists():
         raise MissingInputError(f"{path}: no such dataset; make one with `wml prepare`")
     verify_marker(path, "dataset", SCHEMA)
-    group = zarr.open_group(str(path), mode="r")
+    group = _open(path)
     attributes: dict[str, Any] = dict(group.attrs)
     variables = tuple(Variable(**settings) for settings in attributes["variable_table"].values())
-    statistics = group["statistics"]
-    assert isinstance(statistics, zarr.Group)
     return Dataset(
         path=path,
         variables=variables,
         packings=tuple(_packing(dict(group[variable.name].attrs)) for variable in variables),
-        grid=_read_grid(group, attributes["grid_kind"]),
-        times=_numbers(group["time"]).astype("datetime64[s]"),
+        grid=_read_grid(path, group, attributes["grid_kind"]),
+        times=read_array(path, group, "time").astype("datetime64[s]"),
         step=np.timedelta64(int(attributes["time_step_seconds"]), "s"),
         splits={name: _interval(attributes["splits"][name]) for name in PARTS},
-        statistics=Statistics(**{name: _numbers(statistics[name]) for name in STATISTICS}),
+        statistics=Statistics(**{name: read_array(path, group, f"statistics/{name}") for name in STATISTICS}),
         source=attributes["source"],
     )
 
@@ -166,7 +154,9 @@ def verify_marker(path: Path, kind: str, schema: int) -> None:
     if not (path / MARKER).is_file():
         raise BadDataError(f"{path}: not a finished {kind} (no {MARKER}); make it again")
     marker = read_json(path / MARKER)
-    found = (marker.get("kind"), marker.get("schema")) if isinstance(marker, dict) else (None, None)
+    if not isinstance(marker, dict) or not isinstance(marker.get("metadata"), dict):
+        raise BadDataError(f"{path}/{MARKER}: damaged; make the {kind} again")
+    found = (marker.get("kind"), marker.get("schema"))
     if found != (kind, schema):
         raise BadDataError(f"{path}: holds {found[0]} schema {found[1]}, not {kind} schema {schema}; make it again")
     hashes = metadata_hashes(path)
@@ -185,14 +175,15 @@ def _packing(attributes: dict[str, Any]) -> Packing:
     return Packing(scale_factor=attributes["scale_factor"], add_offset=attributes["add_offset"])
 
 
-def _numbers(array: Any) -> Array:
-    return np.asarray(array[...])
+def _open(path: Path) -> zarr.Group:
+    return zarr.open_group(str(path), mode="r", use_consolidated=True)  # else it looks at the files that are not zarr's
 
 
-def _read_grid(group: zarr.Group, kind: Any) -> Grid:
+def _read_grid(path: Path, group: zarr.Group, kind: Any) -> Grid:
     dims = Grid(kind=kind, y=np.arange(1.0), x=np.arange(1.0)).dims
     mapping = dict(group[MAPPING].attrs) if MAPPING in group else {}
-    return Grid(kind=kind, y=_numbers(group[dims[0]]), x=_numbers(group[dims[1]]), mapping=mapping)
+    y, x = (read_array(path, group, name) for name in dims)
+    return Grid(kind=kind, y=y, x=x, mapping=mapping)
 
 
 def _interval(ends: list[str]) -> tuple[np.datetime64, np.datetime64]:

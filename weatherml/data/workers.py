@@ -17,8 +17,6 @@ from weatherml.sources.base import Frame, Source
 Array = npt.NDArray[Any]
 Result = TypeVar("Result")
 Outcome = tuple[np.datetime64, Result | WMLError]
-DEATHS = 2
-"""How many workers may die on one time before it is given up."""
 
 
 def each_time(
@@ -45,16 +43,17 @@ def _here(source: Source, times: Array, then: Callable[[Frame], Result]) -> Iter
     for index, time in enumerate(times):
         try:
             frame = next(frames)
-        except WMLError as error:
+        except WMLError:
+            # a source may read several times at once: read alone, this one may be sound
+            yield time, _attempt(read_one, source, time, then)
             frames = source.read(times[index + 1 :])  # a generator that raised is spent
-            yield time, error
             continue
         yield time, _attempt(then, frame)
 
 
-def _attempt(then: Callable[[Frame], Result], frame: Frame) -> Result | WMLError:
+def _attempt(function: Callable[..., Result], *arguments: Any) -> Result | WMLError:
     try:
-        return then(frame)
+        return function(*arguments)
     except WMLError as error:
         return error
 
@@ -62,12 +61,16 @@ def _attempt(then: Callable[[Frame], Result], frame: Frame) -> Result | WMLError
 def _there(client: Any, source: Source, times: Array, then: Callable[[Frame], Result]) -> Iterator[Outcome[Result]]:
     ahead = 2 * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))  # bounds what lies finished in memory
     waiting: deque[tuple[np.datetime64, Any]] = deque()
+
+    def submit(time: np.datetime64) -> Any:
+        return client.submit(read_one, source.narrowed(time), time, then, pure=False)
+
     for time in times:
-        waiting.append((time, client.submit(read_one, source.narrowed(time), time, then, pure=False)))
+        waiting.append((time, submit(time)))
         if len(waiting) > ahead:
-            yield _outcome(*waiting.popleft())
+            yield _outcome(*waiting.popleft(), submit)
     while waiting:
-        yield _outcome(*waiting.popleft())
+        yield _outcome(*waiting.popleft(), submit)
 
 
 def read_one(source: Source, time: np.datetime64, then: Callable[[Frame], Result]) -> Result:
@@ -75,15 +78,17 @@ def read_one(source: Source, time: np.datetime64, then: Callable[[Frame], Result
     return then(next(iter(source.read(np.array([time])))))
 
 
-def _outcome(time: np.datetime64, future: Any) -> Outcome[Any]:
+def _outcome(time: np.datetime64, future: Any, submit: Callable[[np.datetime64], Any]) -> Outcome[Any]:
     from distributed import KilledWorker  # noqa: PLC0415 - slow to import
 
-    try:
-        return time, future.result()
-    except WMLError as error:
-        return time, error
-    except KilledWorker:
-        return time, BadDataError(f"{time}: reading it crashed the decoder {DEATHS} times; the time is left out")
+    for again in (submit, None):  # a second chance: another time's death may have taken this one along
+        try:
+            return time, future.result()
+        except WMLError as error:
+            return time, error
+        except KilledWorker:
+            future = again(time) if again else None
+    return time, BadDataError(f"{time}Z: reading it crashed the decoder twice; the time is left out")
 
 
 @contextmanager
@@ -92,7 +97,7 @@ def _client(workers: int, dask: str | None) -> Iterator[Any]:
     import dask as dask_library  # noqa: PLC0415 - slow to import
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
-    with dask_library.config.set({"distributed.scheduler.allowed-failures": DEATHS - 1}):
+    with dask_library.config.set({"distributed.scheduler.allowed-failures": 0}):
         if dask is not None:
             try:
                 client = Client(dask, timeout="10s")

@@ -25,8 +25,8 @@ from weatherml.data.quality import Checked
 from weatherml.data.statistics import STATISTICS
 from weatherml.data.store import Part
 from weatherml.data.tally import Tally, last_fields
-from weatherml.errors import WMLError
-from weatherml.files import read_json, write_json
+from weatherml.errors import BadDataError, WMLError
+from weatherml.files import read_json, remove, sync, write_json
 from weatherml.sources.base import Description, SourceConfig
 from weatherml.variables import Variable
 
@@ -52,7 +52,8 @@ class StoreWriter:
         self.path = path
         self.description = description
         self.config = config
-        self.group = zarr.open_group(str(path), mode="a", zarr_format=3)
+        # consolidated metadata may be there if a job was killed at its end; they are written again
+        self.group = zarr.open_group(str(path), mode="a", zarr_format=3, use_consolidated=False)
         self.consumed = 0
         self.times: list[np.datetime64] = []
         self.findings: list[dict[str, Any]] = []
@@ -100,9 +101,20 @@ class StoreWriter:
         writer.times = [np.datetime64(time, "s") for time in state["times"]]
         writer.findings, writer.quarantined = state["findings"], state["quarantined"]
         writer.notes = state["notes"]
+        writer.discard_unfinished()
         last = last_fields(writer.group, list(state["moments"]), writer.times)
         writer.tally = Tally.resume(writer.train, description.step, state["moments"], last)
         return writer
+
+    def discard_unfinished(self) -> None:
+        """Remove what was being written when the job was killed."""
+        for stray in list(self.path.rglob("*.partial")):  # zarr's temporary files
+            remove(stray)
+        first = -(-len(self.times) // self.shard)
+        for variable in self.description.variables:
+            for folder in (self.path / variable.name / "c").glob("*"):
+                if int(folder.name) >= first:
+                    remove(folder)
 
     @property
     def train(self) -> tuple[np.datetime64, np.datetime64]:
@@ -147,6 +159,9 @@ class StoreWriter:
                 array = self.group[variable.name]
                 assert isinstance(array, zarr.Array)
                 array[start : start + len(block)] = block
+                sync(
+                    self.path / variable.name / "c" / str(start // self.shard)
+                )
                 self.findings += self.tally.add(variable, packing, np.array(times), block)
             self.times += times
             self._waiting = []
@@ -154,6 +169,9 @@ class StoreWriter:
 
     def finish(self) -> None:
         """Cut the arrays to the times that are there, and write time and statistics."""
+        if not self.tally.moments:
+            left_out = "; ".join(list(self.quarantined.values())[:3])
+            raise BadDataError(f"training split {self.train[0]}Z to {self.train[1]}Z: no usable time; {left_out}")
         for variable in self.description.variables:
             array = self.group[variable.name]
             assert isinstance(array, zarr.Array)

@@ -22,7 +22,7 @@ from weatherml.forecast.initial import initial_indices
 from weatherml.forecast.store import ForecastWriter
 from weatherml.models.base import Model
 from weatherml.progress import Progress, silent
-from weatherml.run.device import Device, natively_bf16, pick_device
+from weatherml.run.device import Device, memory_format, natively_bf16, pick_device
 from weatherml.run.directory import Run, open_run
 from weatherml.run.stepping import finite, roll
 from weatherml.signals import stop_request
@@ -123,7 +123,7 @@ class Roller:
         self.dataset = dataset
         self.data = run.experiment.data
         model: Any = run.load_model()
-        self.model: Model = model.to(device, memory_format=torch.channels_last)
+        self.model: Model = model.to(device, memory_format=memory_format(device))
         self.normaliser = run.lineage.normaliser(dataset.packings).to(device)
         self.known = KnownFields(dataset, device)
         self.reader = WindowReader(dataset, cache_bytes=0)

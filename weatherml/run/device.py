@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import warnings
 from typing import Literal
 
 import torch
 
 from weatherml.errors import UnavailableError
+
+logger = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
@@ -25,7 +27,7 @@ def pick_device(wanted: Device) -> torch.device:
     if wanted == "cuda":
         raise UnavailableError("cuda: torch sees no GPU; check the driver, or take --device cpu")
     if wanted == "auto":
-        warnings.warn(f"no GPU: computing on {os.cpu_count()} CPU cores", stacklevel=2)
+        logger.warning("no GPU: computing on %s CPU cores", os.cpu_count())
     return torch.device("cpu")
 
 
@@ -43,3 +45,8 @@ def natively_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Channels-last where convolutions run in bfloat16; in float32 on a CPU it gains nothing."""
+    return torch.channels_last if natively_bf16(device) else torch.contiguous_format

@@ -54,7 +54,6 @@ class TrainConfig(Config):
         clip: largest gradient norm.
         ema: decay of the average of weights that validation and inference use.
         precision: `auto` takes bf16-mixed where the device computes in it, else 32-true.
-        channels_last: memory format of the network.
         checkpointing: `blocks` recomputes activations in the backward pass to save memory.
         compile: torch.compile the network.
         cache_clear: steps between two clearings of the GPU's cache; 0 never clears.
@@ -73,7 +72,6 @@ class TrainConfig(Config):
     clip: PositiveFloat = 1.0
     ema: float = Field(0.998, ge=0, lt=1)
     precision: Precision = "auto"
-    channels_last: bool = True
     checkpointing: Literal["none", "blocks"] = "none"
     compile: bool = False
     cache_clear: NonNegativeInt = 0

@@ -2,4 +2,5 @@
 
 from weatherml.sources import hrrr as hrrr
 from weatherml.sources import netcdf as netcdf
+from weatherml.sources import synthetic as synthetic
 from weatherml.sources.base import SOURCES as SOURCES

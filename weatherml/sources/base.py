@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from pydantic import Field, PositiveInt, model_validator
 
 from weatherml.config import Config
+from weatherml.errors import BadDataError, ConfigError
 from weatherml.grid import Grid
 from weatherml.registry import Registry
 from weatherml.variables import Variable
@@ -19,6 +21,9 @@ from weatherml.variables import Variable
 Array = npt.NDArray[Any]
 Frame = dict[str, Array]
 """One time's fields by variable name, each (H, W) float32 in the variable's units, NaN where missing."""
+
+HOUR = 3600
+DAY = 86400
 
 SOURCES: Registry[SourceConfig] = Registry("sources")
 
@@ -61,6 +66,24 @@ class SourceConfig(Config):
     end: str | None = None
     split: Split = Split()
     tile: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _start_and_end_are_times(self) -> SourceConfig:
+        self.within(np.array([], "datetime64[s]"))
+        return self
+
+    def within(self, times: Array) -> Array:
+        """Those of `times`, datetime64[s], from `start` to `end`.
+
+        Raises:
+            ConfigError: `start` or `end` is no time.
+        """
+        keep = np.ones(len(times), bool)
+        if self.start is not None:
+            keep &= times >= utc(self.start, "start")
+        if self.end is not None:
+            keep &= times <= utc(self.end, "end")
+        return times[keep]
 
     def build(self, inputs: Sequence[str]) -> Source:
         """Open the archive at `inputs` (paths, globs or URLs; the synthetic world takes none).
@@ -132,3 +155,39 @@ class Source(ABC):
         Raises:
             BadDataError: a time cannot be read; the message names the file, variable and time.
         """
+
+
+def utc(text: str, key: str) -> np.datetime64:
+    """An ISO 8601 time, the setting of `key`, as datetime64[s] UTC; without an offset it is UTC.
+
+    Raises:
+        ConfigError: no such time.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{key}: {text!r} is not an ISO 8601 time; write for example 2024-05-01T00:00Z") from None
+    if time.tzinfo:
+        time = time.astimezone(UTC).replace(tzinfo=None)
+    return np.datetime64(time, "s")
+
+
+def regular_step(times: Array, at: str) -> np.timedelta64:
+    """The step of increasing `times`, of which every difference is a multiple; an hour where there is one time.
+
+    Raises:
+        BadDataError: the times, those of the input called `at`, have no such step.
+    """
+    seconds = np.diff(times).astype(np.int64)
+    step = int(seconds.min()) if len(seconds) else HOUR
+    if (seconds % step).any():
+        first = int(np.argmax(seconds % step != 0))
+        raise BadDataError(
+            f"{at}: irregular times, {_span(int(seconds[first]))} after {times[first]}Z where the shortest step is "
+            f"{_span(step)}; interpolate to one step (months and years have none), or choose a part by start and end"
+        )
+    return np.timedelta64(step, "s")
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds / DAY:g} days" if seconds >= DAY else f"{seconds} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,15 @@ from weatherml.models.base import Model
 from weatherml.nn.blocks import set_checkpointing
 from weatherml.run import checkpoint
 from weatherml.run.checkpoint import Checkpoint
-from weatherml.run.device import Device, pick_device, pick_precision
+from weatherml.run.device import Device, memory_format, pick_device, pick_precision
 from weatherml.run.directory import Run, create_run, load_weights, open_run
 from weatherml.run.experiment import Experiment
 from weatherml.signals import stop_request
 from weatherml.train.optimizer import MovingAverage, adamw, learning_rate
 from weatherml.train.validation import Skill, validator
-from weatherml.train.watch import LOG_EVERY, Display, Journal, Report, Stopwatch, no_display, peak_memory
+from weatherml.train.watch import LOG_EVERY, Display, Journal, Report, Stopwatch, no_display, peak_memory, run_log
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -52,21 +55,30 @@ def train(
         dataset = open_dataset(data)
         dataset = dataset.select(experiment.data.variables or dataset.names)
         run = open_or_create(path, experiment, dataset, resume=resume)
-        trainer = Trainer(run, run.match(dataset), pick_device(device), display)
-        try:
-            trainer.run_to_end()
-        except torch.OutOfMemoryError as error:
-            run.set_status(state="failed", error=str(error))
-            raise UnavailableError(
-                f"{path}: out of memory at step {trainer.step}; lower train.batch and raise train.accumulate, or set "
-                "train.checkpointing=blocks"
-            ) from None
-        except WMLError as error:
-            run.set_status(state="stopped" if error.exit_code > 128 else "failed", error=str(error), step=trainer.step)
-            raise
-        finally:
-            trainer.journal.close()
+        if run.status()["state"] == "finished":
+            logger.info("%s: trained before", path)
+            return run
+        with run_log(path):
+            _train(Trainer(run, run.match(dataset), pick_device(device), display))
     return run
+
+
+def _train(trainer: Trainer) -> None:
+    """Train to the end; the run's status says how it went."""
+    run = trainer.run
+    try:
+        trainer.run_to_end()
+    except torch.OutOfMemoryError as error:
+        run.set_status(state="failed", error=str(error))
+        raise UnavailableError(
+            f"{run.path}: out of memory at step {trainer.step}; lower train.batch and raise train.accumulate, or set "
+            "train.checkpointing=blocks"
+        ) from None
+    except WMLError as error:
+        run.set_status(state="stopped" if error.exit_code > 128 else "failed", error=str(error), step=trainer.step)
+        raise
+    finally:
+        trainer.journal.close()
 
 
 def open_or_create(path: Path, experiment: Experiment, dataset: Dataset, *, resume: bool) -> Run:
@@ -133,8 +145,7 @@ class Trainer:
         self._set_up(model)
 
     def _set_up(self, model: Any) -> None:
-        format_ = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        model = model.to(self.device, memory_format=format_)
+        model = model.to(self.device, memory_format=memory_format(self.device))
         if self.config.checkpointing == "blocks":
             set_checkpointing(model, on=True)
         self.average = MovingAverage(model, self.config.ema)
@@ -149,8 +160,7 @@ class Trainer:
 
     def run_to_end(self) -> None:
         """Train from the last checkpoint to the last step, then save."""
-        if self.run.status().get("state") == "finished":
-            return
+        logger.info("%s", self.describe())
         self.run.set_status(state="running", steps=self.steps, step=self.step, error=None)
         checkpoint_due = Stopwatch(self.config.checkpoint_minutes)
         accumulate = self.config.accumulate
@@ -167,6 +177,13 @@ class Trainer:
         if self.steps:
             self.save()
         self.run.set_status(state="finished", step=self.step, skill=self.best)
+
+    def describe(self) -> str:
+        """The run in one line."""
+        kind, parameters = self.run.experiment.model.kind, sum(p.numel() for p in self.average.model.parameters())
+        where = f"{self.device.type} in {self.fabric.strategy.precision.precision}"
+        since = f", from step {self.step}" if self.step else ""
+        return f"{kind}: {parameters:,} parameters, {len(self.loader)} cases, {self.steps} steps{since}, on {where}"
 
     def train_step(self, batches: Iterator[Batch]) -> None:
         """One optimizer step over `accumulate` microbatches; a loss that is not finite never reaches the weights."""
@@ -217,6 +234,7 @@ class Trainer:
             self.skill = self.validate(self.average.model)
         values = {f"skill/{name}": ratio for name, ratio in self.skill.by_variable.items()}
         self.journal.write(self.step, {"skill": self.skill.ratio, **values})
+        logger.debug("step %d: %.4f x the error of persistence", self.step, self.skill.ratio)
         if self.best is None or self.skill.ratio < self.best:
             self.best, self.stale = self.skill.ratio, 0
             checkpoint.save(self.run.checkpoints, self._checkpoint(resumable=False), name="best")

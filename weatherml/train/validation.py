@@ -54,9 +54,10 @@ class Validator:
         """The skill of a model in evaluation mode."""
         sums = [self._squared_errors(model, case) for case in np.array_split(self.initial, self._batches)]
         ours, theirs = (torch.stack(each).sum(0).sqrt() for each in zip(*sums, strict=True))
-        ratio = ours / theirs.clamp_min(1e-12)  # (steps, C)
-        names = self.loader.dataset.names
-        return Skill(ratio=float(ratio.mean()), by_variable=dict(zip(names, ratio.mean(0).tolist(), strict=True)))
+        ratio = torch.where(theirs > 0, ours / theirs, torch.nan)  # (steps, C); nothing to beat where nothing changed
+        by_variable = dict(zip(self.loader.dataset.names, ratio.nanmean(0).tolist(), strict=True))
+        known = {name: value for name, value in by_variable.items() if np.isfinite(value)}
+        return Skill(ratio=float(ratio.nanmean()), by_variable=known)
 
     @property
     def _batches(self) -> int:

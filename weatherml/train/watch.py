@@ -1,10 +1,12 @@
-"""What happens beside the training loop: metrics, validation, checkpoints, signals, the user's display."""
+"""What is kept of a training run beside its weights: metrics, events, a log; and what the user is shown."""
 
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,26 @@ class Journal:
     def close(self) -> None:
         """Flush the events."""
         self.events.close()
+
+
+@contextmanager
+def run_log(path: Path) -> Iterator[None]:
+    """Everything that is logged within, debug lines and tracebacks included, goes to the run's log.txt too."""
+    handler = logging.FileHandler(path / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger("weatherml")
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield
+    except BaseException:
+        root.debug("stopped here", exc_info=True)
+        raise
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
+        handler.close()
 
 
 class Stopwatch:

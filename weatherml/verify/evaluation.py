@@ -29,6 +29,7 @@ from weatherml.verify.truth import RollingFrames, Truth, open_truth
 
 Progress = Callable[[int, int], None]
 BLOCK_HOURS = 24
+USUAL = ("persistence", "climatology")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def evaluate(
     forecasts: Sequence[Path],
     truth: Path,
     *,
-    baselines: Sequence[BaselineConfig | Settings | str] = ("persistence", "climatology"),
+    baselines: Sequence[BaselineConfig | Settings | str] | None = None,
     output: Path,
     overwrite: bool = False,
     states: Path | None = None,
@@ -65,7 +66,8 @@ def evaluate(
     Args:
         forecasts: zarr stores or NetCDF files with (init_time, lead_time[, member], y, x).
         truth: the dataset store.
-        baselines: names, settings or configurations of baselines.
+        baselines: names, settings or configurations of baselines; None takes those of `USUAL` that this dataset
+            allows.
         output: the folder to write.
         overwrite: replace the scores that stand there.
         states: a GeoJSON file of lines in longitude and latitude for the maps.
@@ -82,7 +84,8 @@ def evaluate(
         store = open_truth(truth)
         lines = read_lines(states, store.grid) if states else []
         files = open_forecasts(forecasts, store)
-        references = build_baselines(baselines, store, [file.name for file in files])
+        wanted, skipped = usual_baselines(store) if baselines is None else (baselines, [])
+        references = build_baselines(wanted, store, [file.name for file in files])
         cases = common_cases(store, files, references)
         cards = score_cards([store.variables[name] for name in cases.variables], store.grid.spacing_km)
         spotlight = Spotlight(cases)
@@ -101,8 +104,24 @@ def evaluate(
         example: Example = read_example(files[0], store, cases, spotlight.init_time)
         write_output(output, scores, render(scores, example, store, lines))
     return Evaluation(
-        report=output / "report.html", scores=output / "scores.json", headlines=headlines(scores), notes=cases.notes
+        report=output / "report.html",
+        scores=output / "scores.json",
+        headlines=headlines(scores),
+        notes=(*skipped, *cases.notes),
     )
+
+
+def usual_baselines(truth: Truth) -> tuple[list[str], list[str]]:
+    """The members of `USUAL` that a dataset allows, and in words why not the others."""
+    allowed, skipped = [], []
+    for name in USUAL:
+        try:
+            BASELINES[name]().build(truth)
+        except BadDataError as error:
+            skipped.append(f"{error}; left out")
+        else:
+            allowed.append(name)
+    return allowed, skipped
 
 
 def build_baselines(

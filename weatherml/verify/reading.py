@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,13 @@ def open_file(path: Path) -> xr.Dataset:
     """
     if not path.exists():
         raise MissingInputError(f"{path}: no such file; give a zarr store or a NetCDF file")
-    engine: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {"engine": "netcdf4"}
+    engine = "zarr" if path.is_dir() else "netcdf4"
     try:
-        return xr.open_dataset(path, chunks=None, cache=False, decode_timedelta=False, **engine)
+        with warnings.catch_warnings():
+            # of stores without consolidated metadata, and of our JSON files that lie beside the arrays
+            warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")
+            warnings.filterwarnings("ignore", message="Object at .* is not recognized")
+            return xr.open_dataset(path, engine=engine, chunks=None, cache=False, decode_timedelta=False)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise BadDataError(f"{path}: cannot be opened ({_one_line(error)}); give zarr or NetCDF") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import xarray as xr
 from torch import Tensor
 
@@ -52,6 +53,13 @@ class Scores:
     def names(self) -> list[str]:
         """Forecasts, then baselines."""
         return [*self.forecasts, *self.baselines]
+
+    @property
+    def headline_leads(self) -> list[int]:
+        """Indices of the headline leads, of those that any case stands behind."""
+        scored = torch.stack(list(self.counts.values())).sum(0) > 0
+        leads = [index for index, some in enumerate(scored.tolist()) if some]
+        return [leads[index] for index in headline_leads([self.cases.lead_hours[lead] for lead in leads])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +114,7 @@ def headlines(scores: Scores) -> list[Headline]:
         )
         for name in scores.forecasts
         for variable in scores.variables
-        for lead in headline_leads(hours)
+        for lead in scores.headline_leads
     ]
 
 

@@ -1,13 +1,21 @@
-"""The one-step law of the synthetic world (docs/synthetic-world.md has the equations with their symbols)."""
+"""The one-step law of the synthetic world: P(state an hour later | state, valid time, ground).
+
+The state is the seven channels and nothing else. A step carries the state with the wind, lets each
+channel relax, grow or decay by local rules, and adds noise that is correlated in space and white in
+time. docs/synthetic-world.md gives the equations with their symbols and the figures they lead to.
+Everything that depends on time does so through the height of the sun.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter
 
+from weatherml.sources.world.advection import advect
 from weatherml.sources.world.noise import Blend, correlated
 from weatherml.sources.world.terrain import SPACING, Ground
 from weatherml.sun import coefficients
@@ -15,141 +23,219 @@ from weatherml.sun import coefficients
 Array = npt.NDArray[Any]
 
 CHANNELS = ("refc", "t2m", "d2m", "u10", "v10", "cape", "cin")
-NO_ECHO = -10.0
+NO_ECHO = -10.0  # dBZ, as in HRRR
+HOUR = np.timedelta64(3600, "s")
 
-NOISE: dict[str, Blend] = {  # units per square root of an hour: (length in cells, standard deviation)
-    "u10": ((14.0, 0.08), (3.0, 0.09)),
-    "v10": ((14.0, 0.08), (3.0, 0.09)),
-    "t2m": ((14.0, 0.15), (3.0, 0.15)),
-    "d2m": ((14.0, 0.10), (3.0, 0.12)),
+NOISE: dict[str, Blend] = {  # an hour's (length in cells, standard deviation)
+    "t2m": ((14.0, 0.15), (3.0, 0.12)),  # K
+    "d2m": ((14.0, 0.12), (3.0, 0.12)),  # K
+    "u10": ((14.0, 0.09), (3.0, 0.10)),  # m/s
+    "v10": ((14.0, 0.09), (3.0, 0.10)),  # m/s
     "cape": ((3.0, 0.08),),  # of the logarithm
     "cin": ((3.0, 0.10),),  # of the logarithm
     "growth": ((2.5, 0.12),),  # of the logarithm of the echo
-    "trigger": ((2.2, 0.15),),
+    "trigger": ((2.2, 0.18),),  # of the buoyancy, 1000 J/kg
 }
 
 CELLS_PER_HOUR = 3600.0 / SPACING  # at 1 m/s
-MAX_DISPLACEMENT = 4.0  # cells an hour
-LAPSE = 6.5e-3  # K/m
-VEERING = 2 * np.pi / 60.0  # radians an hour
-ONSHORE = (-0.8, 0.6)
+MAX_DISPLACEMENT = 4.0  # cells in a step
+DRY_LAPSE = 6.5e-3  # K/m, of the temperature with height
+DEW_LAPSE = 2.0e-3  # K/m, of the dew point
+VEERING = 2 * np.pi / 60.0  # radians an hour: the synoptic wind turns clockwise once in 60 h
+USUAL_WIND = 4.0  # m/s
+SYNOPTIC_WIDTH = 31  # cells
+ONSHORE = (-0.8, 0.6)  # unit vector (x, y) from the sea to the land
+
+
+@dataclass(frozen=True, kw_only=True)
+class Air:
+    """The advected state, every field (..., H, W).
+
+    Attributes:
+        echo: reflectivity above no echo, dB.
+        theta: temperature reduced to sea level, K.
+        dew: dew point reduced to sea level, K.
+        wind: u + iv, m/s.
+        cape: J/kg.
+        inhibition: the amount of CIN, J/kg, positive.
+    """
+
+    echo: Array
+    theta: Array
+    dew: Array
+    wind: Array
+    cape: Array
+    inhibition: Array
+
+    @property
+    def rain(self) -> Array:
+        """Rain's strength, 0 to 1."""
+        return np.minimum(self.echo / 50, 1)
 
 
 def step(state: Array, valid_time: np.datetime64, ground: Ground, rng: np.random.Generator | None) -> Array:
-    noise = _noise(state.shape, rng)
-    daylight = _daylight(valid_time, ground)
-    refc, t2m, d2m, u10, v10, cape, cin = np.moveaxis(_advected(state, ground), -3, 0)
-    wind, synoptic = _wind(u10, v10, t2m, daylight, ground)
-    onshore = (ONSHORE[0] * synoptic.real + ONSHORE[1] * synoptic.imag) / 4.0
-    echo = refc
-    rain = np.minimum(echo / 50, 1)
-    u_new, v_new = wind.real + noise["u10"], wind.imag + noise["v10"]
-    t_new, d_new = _surface(t2m, d2m, rain, onshore, daylight, ground)
-    t_new = t_new - LAPSE * ground.orography + noise["t2m"]
-    d_new = np.minimum(d_new - 0.3 * LAPSE * ground.orography + noise["d2m"], t_new)
+    """Draw the state at `valid_time` from the state an hour before.
+
+    Args:
+        state: (..., 7, H, W) float32, in the order of `CHANNELS` and the table's units.
+        valid_time: UTC, of the new state.
+        ground: of the area.
+        rng: the source of the noise; None leaves the noise out, which gives the most likely step:
+            a storm begins exactly where its probability exceeds one half.
+
+    Returns:
+        (..., 7, H, W) float32.
+    """
+    noise = _noise(state, rng)
+    sun = _daylight(valid_time, ground)
+    air = _advected(state, ground)
+    synoptic = _wide_mean(air.wind)
+    onshore = (ONSHORE[0] * synoptic.real + ONSHORE[1] * synoptic.imag) / USUAL_WIND
+    wind = _wind(air, synoptic, sun, ground)
     lift = _lift(wind, ground)
-    c_new = _cape(cape, t2m, d2m, echo, rain) * np.exp(noise["cape"])
-    i_new = _inhibition(-cin, t2m, rain, lift, ground) * np.exp(noise["cin"])
-    r_new = _storms(echo, cape, -cin, lift, noise["growth"], noise["trigger"])
-    new = np.stack([r_new + NO_ECHO, t_new, d_new, u_new, v_new, c_new, -i_new], axis=-3)
-    return new.astype(np.float32)
+    t2m = _theta(air, onshore, sun, ground) - DRY_LAPSE * ground.orography + noise["t2m"]
+    d2m = _dew(air, onshore, sun, ground) - DEW_LAPSE * ground.orography + noise["d2m"]
+    fields = {
+        "refc": NO_ECHO + _echo(air, lift, noise),
+        "t2m": t2m,
+        "d2m": np.minimum(d2m, t2m),
+        "u10": wind.real + noise["u10"],
+        "v10": wind.imag + noise["v10"],
+        "cape": _cape(air) * np.exp(noise["cape"]),
+        "cin": -_inhibition(air, lift, ground) * np.exp(noise["cin"]),
+    }
+    return np.stack([fields[name] for name in CHANNELS], axis=-3).astype(np.float32)
 
 
-def _noise(shape, rng):
+def first_guess(ground: Ground, rng: np.random.Generator) -> Array:
+    """(7, H, W) float32, a uniform state without storms under a wind from anywhere; a day or two forget it."""
+    angle = rng.uniform(0, 2 * np.pi)
+    fields = {
+        "refc": NO_ECHO,
+        "t2m": 296.0 - DRY_LAPSE * ground.orography,
+        "d2m": 291.0 - DEW_LAPSE * ground.orography,
+        "u10": USUAL_WIND * np.cos(angle),
+        "v10": USUAL_WIND * np.sin(angle),
+        "cape": 300.0,
+        "cin": -50.0,
+    }
+    return np.stack([np.broadcast_to(fields[name], ground.land.shape) for name in CHANNELS]).astype(np.float32)
+
+
+def _noise(state: Array, rng: np.random.Generator | None) -> dict[str, Any]:
     if rng is None:
         return dict.fromkeys(NOISE, np.float32(0))
-    fields = correlated(rng, (*shape[:-3], *shape[-2:]), list(NOISE.values()))
+    *lead, _, height, width = state.shape
+    fields = correlated(rng, (*lead, height, width), tuple(NOISE.values()))
     return dict(zip(NOISE, np.moveaxis(fields, -3, 0), strict=True))
 
 
-def _daylight(valid_time, ground):
-    mu = np.tensordot(coefficients(np.array([valid_time]))[0], ground.sun, axes=1)
-    return np.maximum(mu, 0).astype(np.float32)
+def _daylight(valid_time: np.datetime64, ground: Ground) -> Array:
+    """mu+ = max(0, cosine of the solar zenith angle), (H, W)."""
+    mu = np.einsum("k,khw->hw", coefficients(np.array([valid_time]))[0], ground.sun)
+    return np.asarray(np.maximum(mu, 0), dtype=np.float32)
 
 
-def _advected(state, ground):
-    raised = np.stack([0 * ground.orography] + [LAPSE * ground.orography, 0.3 * LAPSE * ground.orography] + [0 * ground.orography] * 4)
-    raised[0] = -NO_ECHO
-    fields = state + raised
-    H, W = state.shape[-2:]
+def _advected(state: Array, ground: Ground) -> Air:
+    """The air that arrives: reduced to sea level, carried by the 10 m wind, echo fading in from outside.
+
+    The displacement is the wind's way in an hour, bent to stay under `MAX_DISPLACEMENT`.
+    """
     u, v = state[..., 3, :, :], state[..., 4, :, :]
-    speed = np.hypot(u, v) + 1e-6
-    shift = MAX_DISPLACEMENT * np.tanh(CELLS_PER_HOUR * speed / MAX_DISPLACEMENT) / speed
-    y, y_out = _mirror(np.arange(H, dtype=np.float32)[:, None] - shift * v, H)
-    x, x_out = _mirror(np.arange(W, dtype=np.float32) - shift * u, W)
-    y0 = np.minimum(y.astype(np.intp), H - 2)
-    x0 = np.minimum(x.astype(np.intp), W - 2)
-    fy = (y - y0)[..., None, :, :]
-    fx = (x - x0)[..., None, :, :]
-    corner = (y0 * W + x0)[..., None, :, :]
-    n = int(np.prod(state.shape[:-2]))
-    corner = corner + (np.arange(n) * (H * W)).reshape(*state.shape[:-2], 1, 1)
-    flat = fields.ravel()
-    low = flat.take(corner) * (1 - fx) + flat.take(corner + 1) * fx
-    high = flat.take(corner + W) * (1 - fx) + flat.take(corner + W + 1) * fx
-    moved = low * (1 - fy) + high * fy
-    moved[..., 0, :, :] *= np.exp(-(y_out + x_out) / 3)
-    return moved
+    speed = np.hypot(u, v) + np.float32(1e-6)
+    way = MAX_DISPLACEMENT * np.tanh(CELLS_PER_HOUR / MAX_DISPLACEMENT * speed) / speed
+    raised = state.copy()
+    raised[..., 0, :, :] -= NO_ECHO
+    raised[..., 1, :, :] += DRY_LAPSE * ground.orography
+    raised[..., 2, :, :] += DEW_LAPSE * ground.orography
+    moved, beyond = advect(raised, way * v, way * u)
+    echo, theta, dew, u, v, cape, cin = np.moveaxis(moved, -3, 0)
+    return Air(echo=echo * np.exp(-beyond / 3), theta=theta, dew=dew, wind=u + 1j * v, cape=cape, inhibition=-cin)
 
 
-def _mirror(position, size):
-    inside = np.abs(position)
-    inside = (size - 1) - np.abs(size - 1 - inside)
-    return inside, np.abs(position - inside) / 2
+def _wind(air: Air, synoptic: Array, sun: Array, ground: Ground) -> Array:
+    """The wind u + iv before noise: its synoptic part veers and nears a usual speed, breezes blow to warm air.
 
-
-def _box(field, size):
-    return uniform_filter(field, size=size, mode="mirror", axes=(-2, -1))
-
-
-def _wind(u, v, theta, daylight, ground):
-    wind = u + 1j * v
-    synoptic = _box(u, 31) + 1j * _box(v, 31)
+    The synoptic part W obeys the normal form of a limit cycle, W e^(-i omega) (1 + (V - |W|) / 2(V + |W|)),
+    so that it keeps its strength while its direction slowly diffuses. V is lower over land at night.
+    """
     speed = np.abs(synoptic)
-    usual = 4.0 + ground.land_share * (-2.2 + 2.2 * daylight)
-    turned = synoptic * np.exp(-1j * VEERING).astype(np.complex64) * (1 + 0.5 * (usual - speed) / (usual + speed))
-    warm_y, warm_x = np.gradient(_box(theta, 5), axis=(-2, -1))
-    breeze = 0.7 * (warm_x + 1j * warm_y)
-    breeze = breeze / (1 + np.abs(breeze) / 2)
-    return turned + 0.7 * (wind - synoptic) + breeze, synoptic
+    usual = USUAL_WIND + ground.land_share * (-2.5 + 2.8 * sun)
+    turned = synoptic * np.complex64(np.exp(-1j * VEERING)) * (1 + 0.5 * (usual - speed) / (usual + speed))
+    warm_y, warm_x = np.gradient(_mean(air.theta, 5), axis=(-2, -1))
+    breeze = 0.9 * (warm_x + 1j * warm_y)
+    return np.asarray(turned + 0.7 * (air.wind - synoptic) + breeze / (1 + np.abs(breeze) / 2))
 
 
-def _surface(t, d, rain, onshore, daylight, ground):
-    land = ground.land_share
-    t_eq = land * (292.0 + 17.0 * daylight + 1.5 * onshore) + (1 - land) * (299.5 + 0.5 * onshore)
-    a_t = land * 0.22 + (1 - land) * 0.08
-    d_eq = land * (292.8 + 2.8 * onshore - 2.0 * daylight) + (1 - land) * 296.5
-    a_d = land * 0.12 + (1 - land) * 0.2
-    t_new = t + a_t * (t_eq - t) - 0.45 * rain * (t - d)
-    d_new = d + a_d * (d_eq - d) + 0.25 * rain * (t - d)
-    return t_new, d_new
-
-
-def _softplus(x):
-    return np.logaddexp(x, 0)
-
-
-def _cape(cape, t, d, echo, rain):
-    e = 0.6 * (t - 297.0) + (d - 291.0)
-    c_eq = 300 * _softplus(e - 1.5) * np.exp(-echo / 12)
-    return cape + (0.45 + 0.4 * rain) * (c_eq - cape)
-
-
-def _inhibition(i, t, rain, lift, ground):
-    i_eq = (8 + 14 * _softplus(300.5 - t) + 45 * (1 - ground.land_share) + 60 * rain) * np.exp(-0.3 * np.tanh(lift))
-    return i + 0.45 * (i_eq - i)
-
-
-def _lift(wind, ground):
+def _lift(wind: Array, ground: Ground) -> Array:
+    """Rising air, about -3 to 3: upslope flow over 0.08 m/s plus convergence over 0.4 m/s a cell."""
     upslope = wind.real * ground.slope_x + wind.imag * ground.slope_y
-    spread = np.gradient(wind.real, axis=-1) + np.gradient(wind.imag, axis=-2)
-    return upslope / 0.08 - _box(spread, 3) / 0.4
+    divergence = np.gradient(wind.real, axis=-1) + np.gradient(wind.imag, axis=-2)
+    return np.asarray(upslope / 0.08 - _mean(divergence, 3) / 0.4)
 
 
-def _storms(echo, cape, i, lift, growth, trigger):
-    b = cape / 1000 - i / 40 + 1.0 * np.tanh(lift / 1.5)
-    grown = echo * np.exp(0.6 * np.tanh(b - 0.3) + growth)
-    grown = np.maximum(65 * -np.expm1(-grown / 65) - 1.0, 0)
-    excess = np.maximum(b - 1.6 + trigger, 0)
-    born = 55 * -np.expm1(-excess / 0.5)
-    return np.maximum(grown, born)
+def _theta(air: Air, onshore: Array, sun: Array, ground: Ground) -> Array:
+    """Temperature at sea level: relaxes towards an equilibrium with the sun; rain cools towards the dew point."""
+    land = ground.land_share
+    equilibrium = _blend(land, 292.0 + 17.0 * sun + 1.0 * onshore, 299.5 + 0.5 * onshore)
+    return np.asarray(
+        air.theta + _blend(land, 0.22, 0.08) * (equilibrium - air.theta) - 0.45 * air.rain * (air.theta - air.dew)
+    )
+
+
+def _dew(air: Air, onshore: Array, sun: Array, ground: Ground) -> Array:
+    """Dew point at sea level: moist from the sea and in onshore wind, mixed out by day, raised by rain."""
+    land = ground.land_share
+    equilibrium = _blend(land, 294.0 + 1.0 * onshore - 2.0 * sun, 296.5)
+    return np.asarray(
+        air.dew + _blend(land, 0.16, 0.20) * (equilibrium - air.dew) + 0.25 * air.rain * (air.theta - air.dew)
+    )
+
+
+def _cape(air: Air) -> Array:
+    """CAPE before noise: grows fast in warm moist air, and storms use it up."""
+    warm_and_moist = 0.6 * (air.theta - 297) + (air.dew - 291)
+    equilibrium = 300 * _softplus(warm_and_moist - 1.5) * np.exp(-air.echo / 12)
+    return np.asarray(air.cape + (0.45 + 0.4 * air.rain) * (equilibrium - air.cape))
+
+
+def _inhibition(air: Air, lift: Array, ground: Ground) -> Array:
+    """The amount of CIN before noise: strong in cool air, at sea and after rain, eroded by lift."""
+    equilibrium = 8 + 14 * _softplus(300.5 - air.theta) + 45 * (1 - ground.land_share) + 60 * air.rain
+    return np.asarray(air.inhibition + 0.45 * (equilibrium * np.exp(-0.3 * np.tanh(lift)) - air.inhibition))
+
+
+def _echo(air: Air, lift: Array, noise: dict[str, Any]) -> Array:
+    """Reflectivity above no echo: the larger of the storm that arrives and the storm that begins.
+
+    Both hang on the buoyancy B = CAPE/1000 - |CIN|/40 + tanh(lift/1.5). A storm begins where B plus noise
+    exceeds 1.5, with probability Phi((B - 1.5) / 0.18), the stronger the more it exceeds it.
+    """
+    buoyancy = air.cape / 1000 - air.inhibition / 40 + np.tanh(lift / 1.5)
+    grown = air.echo * np.exp(0.7 * np.tanh(buoyancy - 0.3) + noise["growth"])
+    excess = np.maximum(buoyancy - 1.5 + noise["trigger"], 0)
+    arriving = np.maximum(_saturating(grown, 65) - 1, 0)
+    return np.asarray(np.maximum(arriving, 55 * _saturating(excess / 0.4, 1)))
+
+
+def _saturating(x: Array, limit: float) -> Array:
+    """Small x as it is, large x up to the limit: limit (1 - exp(-x / limit))."""
+    return np.asarray(-limit * np.expm1(-x / limit))
+
+
+def _softplus(x: Array) -> Array:
+    return np.asarray(np.logaddexp(x, 0))
+
+
+def _blend(land_share: Array, on_land: Array | float, at_sea: Array | float) -> Array:
+    return np.asarray(at_sea + land_share * (on_land - at_sea))
+
+
+def _wide_mean(wind: Array) -> Array:
+    """The synoptic part of a complex wind: its mean over a square of `SYNOPTIC_WIDTH` cells."""
+    return np.asarray(_mean(wind.real, SYNOPTIC_WIDTH) + 1j * _mean(wind.imag, SYNOPTIC_WIDTH))
+
+
+def _mean(field: Array, width: int) -> Array:
+    """The mean over a square of `width` cells; beyond the edge the field is mirrored."""
+    return np.asarray(uniform_filter(field, size=width, mode="mirror", axes=(-2, -1)))

@@ -70,22 +70,22 @@ def ground(grid: Grid, seed: int) -> Ground:
     Coast and ridge keep their place relative to the area; hills keep their size in cells.
     """
     hills, roughness, wiggle = correlated(
-        np.random.default_rng([seed, 1]), grid.shape, [((5.0, 1.0),), ((2.0, 1.0),), ((8.0, 1.0),)]
+        np.random.default_rng([seed, 1]), grid.shape, (((5.0, 1.0),), ((2.0, 1.0),), ((8.0, 1.0),))
     )
     inland = _distance_inland(grid.shape) + 0.04 * wiggle
     land = (inland > 0).astype(np.float32)
     rise = np.clip(inland / 0.25, 0, 1)
     ridge = 800 * np.exp(-(((inland - 0.4) / 0.1) ** 2)) * (1 + 0.3 * hills)
-    orography = gaussian_filter(land * rise * np.maximum(120 + ridge + 130 * hills + 50 * roughness, 5), 0.7) * land
+    orography = gaussian_filter(land * rise * np.maximum(200 + ridge + 180 * hills + 90 * roughness, 5), 0.7) * land
     slope_y, slope_x = np.gradient(orography, SPACING)
-    latitude, longitude = grid.latlon or (np.zeros(grid.shape), np.zeros(grid.shape))
+    assert grid.latlon is not None
     fields = {
         "orography": orography,
         "land": land,
         "land_share": gaussian_filter(land, 1.5),
         "slope_y": slope_y,
         "slope_x": slope_x,
-        "sun": basis(latitude, longitude),
+        "sun": basis(*grid.latlon),
     }
     return Ground(**{name: np.asarray(field, dtype=np.float32) for name, field in fields.items()})
 

@@ -19,7 +19,11 @@ class ClimatologyConfig(BaselineConfig):
     """No parameters."""
 
     def build(self, truth: Truth) -> Climatology:
-        """The climatology of this dataset's training split."""
+        """The climatology of this dataset's training split.
+
+        Raises:
+            BadDataError: the training split lacks some times of day.
+        """
         return Climatology(self.kind, truth)
 
 
@@ -29,8 +33,12 @@ class Climatology(Baseline):
     def __init__(self, name: str, truth: Truth) -> None:
         super().__init__(name, truth)
         self.times = truth.training_times()
-        if not len(self.times):
-            raise BadDataError(f"{truth.path}: the training split holds no time; take another baseline")
+        hours = np.setdiff1d(second_of_day(truth.times), second_of_day(self.times))
+        if len(hours):
+            raise BadDataError(
+                f"{truth.path}: climatology: the training split lacks {len(hours)} of the times of day, the first at "
+                f"{hours[0] / 3600:g} h UTC; take another baseline"
+            )
         self.mean = lru_cache(maxsize=None)(self._mean)
 
     def available(self, init_times: Array) -> Array:
@@ -38,7 +46,7 @@ class Climatology(Baseline):
         return np.ones(len(init_times), dtype=bool)
 
     def read(self, init_time: np.datetime64, lead_times: Array, name: str) -> Array:
-        """The mean fields at the valid times; NaN at times of day that training never had."""
+        """The mean fields at the valid times."""
         seconds = second_of_day(init_time + lead_times)
         return np.stack([self.mean(name, int(second)) for second in seconds])[:, None]
 

@@ -87,7 +87,7 @@ def summary(rows: Sequence[Headline], scores: Scores) -> Context | None:
         table.setdefault((row.variable, row.forecast), []).append(gain_cell(row, baseline))
     return {
         "baseline": baseline,
-        "leads": [scores.cases.lead_hours[lead] for lead in headline_leads(scores.cases.lead_hours)],
+        "leads": [scores.cases.lead_hours[lead] for lead in scores.headline_leads],
         "rows": [
             {"name": name, "label": scores.variables[name].long_name or name, "forecast": forecast, "cells": cells}
             for (name, forecast), cells in table.items()

@@ -1,0 +1,60 @@
+"""What the documents and scripts show is what the tool takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from cli.main import app
+from weatherml.config import load, parse_member, shipped_names
+from weatherml.run.experiment import resolve
+from weatherml.sources import SOURCES
+
+ROOT = Path(__file__).parents[1]
+TEXTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "scripts").glob("*.sh"), ROOT / "train_optimized.sh"]
+
+
+def commands() -> list[str]:
+    """Every `wml ...` line, continuation lines joined, comments and redirections cut."""
+    found = []
+    for path in TEXTS:
+        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"(?:^|\s|exec )(wml (?:prepare|train|rollout|evaluate|plan|inspect|list)\b[^`\n]*)", text):
+            found.append(re.split(r"\s[|>#]|>>|\s+;", line)[0].strip())
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_documented_command_parses(command: str) -> None:
+    words = [word for word in shlex.split(command)[1:] if word not in ("$@", '"$@"')]
+    group = typer.main.get_command(app)
+    name, rest = words[0], words[1:]
+    group.commands[name].make_context(name, rest)  # type: ignore[attr-defined]
+
+
+def test_the_grib_table_of_the_readme_is_a_configuration() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    config = parse_member(SOURCES, {"kind": "hrrr", **yaml.safe_load(block)}, at="hrrr")
+    assert config.variables["rain"]["missing"] == -3
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_every_shipped_configuration_resolves(name: str) -> None:
+    if name.startswith("model/"):
+        kind = load(name)["kind"]
+        assert resolve(None, model=kind).settings()["model"].items() >= load(name).items()
+    else:
+        assert resolve(name).settings()["train"]
+
+
+def test_the_readme_shows_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for command in ("bash scripts/quickstart.sh", "bash scripts/test.sh"):
+        assert command in text
+    for image in re.findall(r"!\[.*?\]\((.*?)\)", text):
+        assert (ROOT / image).is_file(), image

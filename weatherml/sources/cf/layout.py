@@ -1,0 +1,141 @@
+"""One NetCDF file or zarr store: how it is opened, what it holds, how its values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weatherml.errors import BadDataError
+from weatherml.grid import Grid
+from weatherml.sources.cf.channels import Channel, Chosen, find_channels, find_statics
+from weatherml.sources.cf.dimensions import find_roles
+from weatherml.sources.cf.grid import read_grid
+from weatherml.sources.cf.times import read_times
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = npt.NDArray[Any]
+SUFFIXES = {".nc", ".nc4", ".cdf", ".netcdf", ".zarr"}
+ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
+BROKEN = (OSError, ValueError, KeyError, RuntimeError)
+"""What netCDF4, zarr and xarray raise on broken files."""
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a zarr store."""
+    return any((path / mark).is_file() for mark in ZARR_MARKS)
+
+
+def is_input(path: Path) -> bool:
+    """Whether a file or folder is one input, if asked for by name."""
+    return path.is_file() or is_zarr(path)
+
+
+def is_cf(path: Path) -> bool:
+    """Whether an input is NetCDF or zarr by its name."""
+    return path.suffix.lower() in SUFFIXES
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[xr.Dataset]:
+    """The dataset, nothing loaded, times not decoded.
+
+    Raises:
+        BadDataError: it cannot be opened, or what is read of it meanwhile is broken.
+    """
+    import xarray as xr  # noqa: PLC0415 - slow to import
+
+    how: dict[str, Any] = {"engine": "zarr", "consolidated": False} if is_zarr(path) else {"engine": "netcdf4"}
+    try:
+        with xr.open_dataset(path, chunks=None, decode_times=False, decode_timedelta=False, **how) as dataset:
+            yield dataset
+    except BROKEN as error:
+        raise BadDataError(f"{path}: not readable ({_line(error)}); fetch or write it again") from None
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What one file holds.
+
+    Attributes:
+        path: the file or store.
+        size: in bytes.
+        roles: its dimensions' names by role (`time`, `y`, `x`).
+        grid: the horizontal grid.
+        times: (N,) datetime64[s] UTC.
+        channels: by name.
+        statics: fields without time by name: their names in the file.
+        notes: what was left out.
+    """
+
+    path: Path
+    size: int
+    roles: dict[str, str]
+    grid: Grid
+    times: Array
+    channels: dict[str, Channel]
+    statics: dict[str, str]
+    notes: tuple[str, ...]
+
+    def read(self, dataset: xr.Dataset, name: str, positions: Array) -> Array:
+        """(n, H, W) float32 of a channel at some positions in time, one read for each unbroken run."""
+        channel = self.channels[name]
+        runs = np.split(positions, np.flatnonzero(np.diff(positions) != 1) + 1)
+        slices = [slice(int(run[0]), int(run[-1]) + 1) for run in runs]
+        return channel.convert(np.concatenate([self.load(dataset, channel.source_name, part) for part in slices]))
+
+    def load(self, dataset: xr.Dataset, source_name: str, positions: slice = slice(None)) -> Array:
+        """Values of a variable in the opened file, (N, H, W), or (H, W) without time.
+
+        Raises:
+            BadDataError: naming the variable and the first time.
+        """
+        field = dataset[source_name]
+        at = source_name
+        if self.roles.get("time") in field.dims:
+            field = field.isel({self.roles["time"]: positions})
+            at = f"{source_name} from {self.times[positions][0]}Z"
+        order = [self.roles[role] for role in ("time", "y", "x") if self.roles.get(role) in field.dims]
+        try:
+            return np.asarray(field.squeeze([dim for dim in field.dims if dim not in order]).transpose(*order).values)
+        except BROKEN as error:
+            raise BadDataError(f"{self.path}: {at}: {_line(error)}; fetch or write it again") from None
+
+
+def read_layout(path: Path, chosen: Chosen | None) -> Layout:
+    """What a file holds: coordinates and attributes are read, fields are not.
+
+    Raises:
+        BadDataError: it cannot be read, or is not laid out over (time and) y and x.
+    """
+    with opened(path) as dataset:
+        roles = find_roles(path, dataset)
+        time = roles.get("time")
+        channels, notes = find_channels(path, dataset, roles, chosen)
+        grid, grid_notes = read_grid(path, dataset, roles)
+        return Layout(
+            path=path,
+            size=_size(path),
+            roles=roles,
+            grid=grid,
+            times=read_times(path, dataset, time) if time else np.array([], "datetime64[s]"),
+            channels=channels,
+            statics=find_statics(dataset, roles),
+            notes=(*notes, *grid_notes),
+        )
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [entry for entry in path.rglob("*") if entry.is_file()]
+    return sum(file.stat().st_size for file in files)

@@ -1,0 +1,78 @@
+"""Values from messages: the one place where eccodes runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from itertools import zip_longest
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weatherml.errors import BadDataError
+from weatherml.sources.grib.index import Place
+from weatherml.sources.grib.message import read_field
+from weatherml.sources.grib.octets import GribError
+
+Array = npt.NDArray[Any]
+MISSING = -1e30  # eccodes' default, 9999, is a possible value
+
+
+def decode(message: bytes, shape: tuple[int, int]) -> Array:
+    """The values of a single-field message, (H, W) float32 in scanning order, NaN where the bitmap says missing.
+
+    Raises:
+        GribError: eccodes cannot decode it, or it has another number of points.
+    """
+    values, masked = _values(message)
+    if values.size != shape[0] * shape[1]:
+        raise GribError(f"{values.size} values for {shape[0]} x {shape[1]} points")
+    if masked:
+        values[values == MISSING] = np.nan
+    return values.astype(np.float32).reshape(shape)
+
+
+def _values(message: bytes) -> tuple[Array, bool]:
+    """All values, float64, and whether some of them stand for missing points."""
+    import pyproj  # noqa: F401, I001, PLC0415 - before eccodes: both bundle libproj, and the other order crashes at exit
+    import eccodes  # noqa: PLC0415 - loads native libraries that only reading needs
+
+    handle = None
+    try:
+        handle = eccodes.codes_new_from_message(message)
+        eccodes.codes_set(handle, "missingValue", MISSING)
+        return np.asarray(eccodes.codes_get_array(handle, "values")), bool(eccodes.codes_get(handle, "bitmapPresent"))
+    except eccodes.CodesInternalError as error:
+        raise GribError(f"eccodes: {error}") from None
+    finally:
+        if handle is not None:
+            eccodes.codes_release(handle)
+
+
+def decode_apart(places: Mapping[str, Sequence[Place]], shape: tuple[int, int]) -> dict[str, Array]:
+    """Each field from the first of its places that can be decoded, in a process that a broken message may crash."""
+    decoded: dict[str, Array] = {}
+    for attempt in zip_longest(*places.values()):
+        pending = {name: p for name, p in zip(places, attempt, strict=True) if p and name not in decoded}
+        if pending:
+            decoded |= _decode_in_child(pending, shape)
+    return decoded
+
+
+def _decode_in_child(places: Mapping[str, Place], shape: tuple[int, int]) -> dict[str, Array]:
+    decoded: dict[str, Array] = {}
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        futures = {name: pool.submit(_decode_place, place, shape) for name, place in places.items()}
+        for name, future in futures.items():
+            with suppress(BrokenProcessPool, OSError, BadDataError):
+                decoded[name] = future.result()
+    return decoded
+
+
+def _decode_place(place: Place, shape: tuple[int, int]) -> Array:
+    _, message = read_field(place.path, place.field.offset, place.field.length, place.field.number)
+    return decode(message, shape)
