@@ -16,7 +16,12 @@ from weatherml.run.experiment import resolve
 from weatherml.sources import SOURCES
 
 ROOT = Path(__file__).parents[1]
-TEXTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "scripts").glob("*.sh"), ROOT / "train_optimized.sh"]
+TEXTS = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "scripts").glob("*.sh"),
+    ROOT / "train_optimized.sh",
+]
 
 
 def commands() -> list[str]:
@@ -24,8 +29,8 @@ def commands() -> list[str]:
     found = []
     for path in TEXTS:
         text = path.read_text(encoding="utf-8").replace("\\\n", " ")
-        for line in re.findall(r"(?:^|\s|exec )(wml (?:prepare|train|rollout|evaluate|plan|inspect|list)\b[^`\n]*)", text):
-            found.append(re.split(r"\s[|>#]|>>|\s+;", line)[0].strip())
+        lines = re.findall(r"(?:^|\s|exec )(wml (?:prepare|train|rollout|evaluate|plan|inspect|list)\b[^`\n]*)", text)
+        found += [re.split(r"\s[|>#]|>>|\s+;", line)[0].strip() for line in lines]
     return sorted(set(found))
 
 

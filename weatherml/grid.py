@@ -126,10 +126,11 @@ class Grid:
         if self.shape != other.shape:
             return f"{other.shape[0]} x {other.shape[1]} points instead of {self.shape[0]} x {self.shape[1]}"
         for name, mine, theirs in zip(self.dims, (self.y, self.x), (other.y, other.x), strict=True):
+            if np.allclose(mine, theirs):
+                continue
             if np.allclose(mine, theirs[::-1]):
                 return f"{name} runs the other way"
-            if not np.allclose(mine, theirs):
-                return f"{name} begins at {theirs[0]:.6g} instead of {mine[0]:.6g}, or its step differs"
+            return f"{name} begins at {theirs[0]:.6g} instead of {mine[0]:.6g}, or its step differs"
         return "another projection"
 
     def crop(self, rows: slice, columns: slice) -> Grid:

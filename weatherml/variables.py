@@ -6,6 +6,7 @@ from what its file says (`Variable(name=..., units=...)`) and the user's `variab
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field, PositiveFloat, model_validator
@@ -55,6 +56,8 @@ class Variable(Config):
     def _consistent(self) -> Variable:
         if self.transform == "clip" and self.valid_min is None:
             raise ValueError(f"{self.name}: transform clip needs valid_min")
+        if self.packing_step is not None and math.frexp(self.packing_step)[0] != 0.5:
+            raise ValueError(f"{self.name}: packing_step {self.packing_step} is not a power of two")
         if self.valid_min is not None and self.valid_max is not None and self.valid_min >= self.valid_max:
             raise ValueError(f"{self.name}: valid_min {self.valid_min} is not below valid_max {self.valid_max}")
         return self

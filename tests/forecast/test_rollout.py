@@ -79,7 +79,7 @@ def test_values_stay_within_the_valid_ranges(
     learned: Run, small_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forward = ChangeModel.forward
-    monkeypatch.setattr(ChangeModel, "forward", lambda self, batch: forward(self, batch) + 3.0)
+    monkeypatch.setattr(ChangeModel, "forward", lambda self, batch: forward(self, batch) + 9.0)
     rollout(learned.path, small_dataset, init=["last"], steps=12, output=tmp_path / "f.zarr", device="cpu")
     with opened(tmp_path / "f.zarr") as forecast:
         for variable in open_dataset(small_dataset).variables:

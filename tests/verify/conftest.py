@@ -76,7 +76,7 @@ def write_truth(
                 "test": [str(times[hours // 2 + 1]), str(times[-1])],
             },
             "time_step_seconds": 3600,
-            "source": {"kind": "netcdf"},
+            "source_config": {"kind": "netcdf"},
             **attributes,
         },
     )

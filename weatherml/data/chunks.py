@@ -27,14 +27,19 @@ def read_array(store: Path, group: zarr.Group, name: str, rows: slice = EVERY) -
         array = group[name]
         assert isinstance(array, zarr.Array)
         for key in _keys(array, rows):
-            if not (store / array.path / key).is_file():
-                raise BadDataError(f"{store}/{array.path}/{key}: missing; prepare it again")
+            _require(store / array.path / key)
         return np.asarray(array[rows] if array.ndim else array[...])
     except BadDataError:
         raise
     except Exception as error:  # noqa: BLE001 - codecs raise ValueError, RuntimeError and their own
         reason = " ".join(str(error).split())[:200]
         raise BadDataError(f"{store}/{name}: damaged ({reason}); prepare it again") from None
+
+
+def _require(file: Path) -> None:
+    """Raise BadDataError for a file that zarr would take for fill values: none, or an empty one."""
+    if not file.is_file() or file.stat().st_size == 0:
+        raise BadDataError(f"{file}: missing or empty; prepare it again")
 
 
 def _keys(array: zarr.Array[Any], rows: slice) -> list[str]:

@@ -112,7 +112,7 @@ def learn_ranges(source: Source, times: Array, names: list[str], options: Option
     found = [each for _, each in extremes if not isinstance(each, WMLError)]
     if not found:
         raise BadDataError(f"{', '.join(names)}: no readable time; check the input")
-    low, high = np.nanmin([f[0] for f in found], axis=0), np.nanmax([f[1] for f in found], axis=0)
+    low, high = np.fmin.reduce([f[0] for f in found]), np.fmax.reduce([f[1] for f in found])
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(names)}
 
 
@@ -151,12 +151,13 @@ def finish(writer: StoreWriter, config: SourceConfig, description: Description) 
 def quality_report(writer: StoreWriter, description: Description) -> dict[str, Any]:
     """What was missing, quarantined, out of range or constant, and why."""
     times = np.array(writer.times, dtype="datetime64[s]")
+    quarantined = description.quarantined | writer.quarantined
     return {
         "times": len(times),
         "first": f"{times[0]}Z",
         "last": f"{times[-1]}Z",
-        "missing": gaps(times, description.step),
-        "quarantined": description.quarantined | writer.quarantined,
+        "missing": [time for time in gaps(times, description.step) if time not in quarantined],
+        "quarantined": quarantined,
         "findings": writer.findings,
         "notes": list(description.notes) + writer.notes,
     }

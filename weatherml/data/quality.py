@@ -76,8 +76,8 @@ def bounds(variable: Variable, packing: Packing) -> tuple[float, float]:
 
 
 def _masked(values: Array, variable: Variable, valid: tuple[float, float]) -> dict[str, Any]:
-    ends = np.nan_to_num([values.min(), values.max()]).round(4)  # JSON has no infinity
-    extremes = {"lowest": float(ends[0]), "highest": float(ends[1])}
+    finite = np.clip(values, -1e38, 1e38)  # JSON has no infinity
+    extremes = {"lowest": round(float(finite.min()), 4), "highest": round(float(finite.max()), 4)}
     return {"variable": variable.name, "finding": "masked", "points": int(values.size), **extremes, "valid": valid}
 
 

@@ -139,7 +139,7 @@ def open_dataset(path: str | Path) -> Dataset:
         step=np.timedelta64(int(attributes["time_step_seconds"]), "s"),
         splits={name: _interval(attributes["splits"][name]) for name in PARTS},
         statistics=Statistics(**{name: read_array(path, group, f"statistics/{name}") for name in STATISTICS}),
-        source=attributes["source"],
+        source=attributes["source_config"],
     )
 
 

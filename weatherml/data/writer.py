@@ -12,6 +12,7 @@ import zarr
 
 from weatherml.data.layout import (
     CONVENTIONS,
+    MAPPING,
     SCHEMA,
     TIME_ATTRIBUTES,
     add_array,
@@ -32,6 +33,7 @@ from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]
 PROGRESS = "progress.json"
+RESERVED = frozenset({"statistics", "time", "y", "x", "latitude", "longitude", MAPPING})
 
 
 class StoreWriter:
@@ -71,7 +73,13 @@ class StoreWriter:
         *,
         splits: Mapping[Part, tuple[np.datetime64, np.datetime64]],
     ) -> StoreWriter:
-        """Lay out an empty store."""
+        """Lay out an empty store.
+
+        Raises:
+            BadDataError: a variable under a name that the store needs itself.
+        """
+        for name in RESERVED.intersection(variable.name for variable in description.variables):
+            raise BadDataError(f"{name}: a name that the store needs itself; rename the variable (source_name)")
         writer = cls(path, description, config)
         writer.tally = Tally(splits["train"], description.step)
         writer.group.attrs.update(global_attributes(description, config, packings, splits))
@@ -159,9 +167,7 @@ class StoreWriter:
                 array = self.group[variable.name]
                 assert isinstance(array, zarr.Array)
                 array[start : start + len(block)] = block
-                sync(
-                    self.path / variable.name / "c" / str(start // self.shard)
-                )
+                sync(self.path / variable.name / "c" / str(start // self.shard))
                 self.findings += self.tally.add(variable, packing, np.array(times), block)
             self.times += times
             self._waiting = []
@@ -212,7 +218,7 @@ def global_attributes(
         **description.attributes,
         "schema": SCHEMA,
         "task": "forecast",
-        "source": config.settings(),
+        "source_config": config.settings(),  # CF keeps `source` for words
         "grid_kind": description.grid.kind,
         "grid_digest": description.grid.digest,
         "time_step_seconds": int(description.step / np.timedelta64(1, "s")),

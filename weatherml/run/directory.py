@@ -114,6 +114,36 @@ def create_run(path: Path, experiment: Experiment, dataset: Dataset) -> Run:
     return run
 
 
+def open_or_create(path: Path, experiment: Experiment, dataset: Dataset, *, resume: bool) -> Run:
+    """The run at `path` to go on with, or a new one.
+
+    Raises:
+        ConfigError: the run there has another configuration; the message names the first difference.
+    """
+    if not (path / "status.json").exists():
+        return create_run(path, experiment, dataset)
+    if not resume:
+        raise ConfigError(f"{path}: exists; give another --run, or go on with --resume auto")
+    run = open_run(path)
+    difference = first_difference(run.experiment.settings(), experiment.settings())
+    if difference:
+        raise ConfigError(f"{path}: {difference}; give another --run, or the run's own configuration")
+    return run
+
+
+def first_difference(ours: dict[str, Any], theirs: dict[str, Any], at: str = "") -> str:
+    """In words, the first key in which two configurations differ; empty where none does."""
+    for key in [*ours, *(key for key in theirs if key not in ours)]:
+        mine, its = ours.get(key), theirs.get(key)
+        if isinstance(mine, dict) and isinstance(its, dict):
+            inner = first_difference(mine, its, f"{at}{key}.")
+            if inner:
+                return inner
+        elif mine != its:
+            return f"the run has {at}{key}={mine}, not {its}"
+    return ""
+
+
 def open_run(path: str | Path) -> Run:
     """Open a run directory.
 

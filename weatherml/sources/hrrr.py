@@ -131,7 +131,7 @@ def _present(config: HRRR, files: Sequence[grib.ScannedFile]) -> tuple[grib.Grib
     absent = [variable.name for variable in selection if variable.name not in whole]
     if absent and (config.variables or len(absent) == len(selection)):
         names = ", ".join(f"variables.{name}" for name in absent)
-        raise BadDataError(damage or f"{names}: no message matches in {len(files)} files; name others by variables")
+        raise BadDataError(damage or f"{names}: no message matches in {len(files)} files; leave out, or mend keys")
     return tuple(variable for variable in selection if variable.name in whole)
 
 

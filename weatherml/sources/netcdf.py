@@ -71,7 +71,8 @@ class NetCDF(SourceConfig):
         missing = {time: [name for name in names if time not in places[name]] for time in found}
         times = np.array([time for time in found if not missing[time]], "datetime64[s]")
         if not len(times):
-            raise BadDataError(f"{', '.join(inputs)}: no time with {', '.join(names)} from start to end; change these")
+            wanted = ", ".join(names)
+            raise BadDataError(f"{', '.join(inputs)}: no time from start to end has {wanted}; widen, or drop some")
         return NetCDFSource(
             layouts=layouts,
             names=tuple(names),
@@ -119,7 +120,7 @@ def _places(name: str, layouts: Sequence[cf.Layout]) -> dict[np.datetime64, tupl
                 raise BadDataError(f"{layout.path}: duplicate times, {name} at {time}Z is in {other} too; remove one")
             places[time] = (number, position)
     if not places:
-        known = {other for layout in layouts for other in (*layout.channels, *layout.statics)}
+        known = {other for layout in layouts for other in layout.names}
         raise BadDataError(f"variables.{name}: in none of {len(layouts)} files; {suggest(name, known)}")
     return places
 

@@ -15,19 +15,18 @@ from torch import Tensor
 from weatherml.data.known import KnownFields
 from weatherml.data.loader import Loader, prefetched
 from weatherml.data.store import Dataset, open_dataset
-from weatherml.data.transforms import delta_scale
-from weatherml.errors import BadDataError, ConfigError, UnavailableError, WMLError
+from weatherml.errors import BadDataError, UnavailableError, WMLError
 from weatherml.fields import Batch
 from weatherml.files import output_lock
-from weatherml.losses.base import LossModule, Weights
 from weatherml.models.base import Model
 from weatherml.nn.blocks import set_checkpointing
 from weatherml.run import checkpoint
 from weatherml.run.checkpoint import Checkpoint
 from weatherml.run.device import Device, memory_format, pick_device, pick_precision
-from weatherml.run.directory import Run, create_run, load_weights, open_run
+from weatherml.run.directory import Run, load_weights, open_or_create
 from weatherml.run.experiment import Experiment
 from weatherml.signals import stop_request
+from weatherml.train.objective import build_loss, total_steps
 from weatherml.train.optimizer import MovingAverage, adamw, learning_rate
 from weatherml.train.validation import Skill, validator
 from weatherml.train.watch import LOG_EVERY, Display, Journal, Report, Stopwatch, no_display, peak_memory, run_log
@@ -79,36 +78,6 @@ def _train(trainer: Trainer) -> None:
         raise
     finally:
         trainer.journal.close()
-
-
-def open_or_create(path: Path, experiment: Experiment, dataset: Dataset, *, resume: bool) -> Run:
-    """The run at `path` to go on with, or a new one.
-
-    Raises:
-        ConfigError: the run there has another configuration; the message names the first difference.
-    """
-    if not (path / "status.json").exists():
-        return create_run(path, experiment, dataset)
-    if not resume:
-        raise ConfigError(f"{path}: exists; give another --run, or go on with --resume auto")
-    run = open_run(path)
-    difference = first_difference(run.experiment.settings(), experiment.settings())
-    if difference:
-        raise ConfigError(f"{path}: {difference}; give another --run, or the run's own configuration")
-    return run
-
-
-def first_difference(ours: dict[str, Any], theirs: dict[str, Any], at: str = "") -> str:
-    """In words, the first key in which two configurations differ; empty where none does."""
-    for key in [*ours, *(key for key in theirs if key not in ours)]:
-        mine, its = ours.get(key), theirs.get(key)
-        if isinstance(mine, dict) and isinstance(its, dict):
-            inner = first_difference(mine, its, f"{at}{key}.")
-            if inner:
-                return inner
-        elif mine != its:
-            return f"the run has {at}{key}={mine}, not {its}"
-    return ""
 
 
 class Trainer:
@@ -278,28 +247,3 @@ class Trainer:
     def _stale(self) -> bool:
         patience = self.config.validation.patience
         return patience > 0 and self.stale >= patience
-
-
-def build_loss(experiment: Experiment, dataset: Dataset) -> LossModule:
-    """The experiment's loss, weighted by one-step change, variable and area.
-
-    Raises:
-        ConfigError: a weight for a variable that the run does not have.
-    """
-    for name in experiment.variable_weights:
-        if name not in dataset.names:
-            raise ConfigError(f"variable_weights.{name}: the run has {', '.join(dataset.names)}")
-    named = torch.tensor([experiment.variable_weights.get(name, 1.0) for name in dataset.names])
-    rows = torch.as_tensor(dataset.grid.row_weights, dtype=torch.float32)
-    rows = rows[: experiment.data.crop[0]] if experiment.data.crop else rows
-    return experiment.loss.build(
-        Weights(scale=torch.tensor(delta_scale(dataset.statistics)), variable=named / named.mean(), rows=rows)
-    )
-
-
-def total_steps(experiment: Experiment, cases: int) -> int:
-    """Optimizer steps of the whole run."""
-    config = experiment.train
-    if config.epochs is None:
-        return config.steps
-    return max(1, round(config.epochs * cases / (config.batch * config.accumulate)))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 SUFFIXES = {".nc", ".nc4", ".cdf", ".netcdf", ".zarr"}
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
+CLASSIC = (b"CDF\x01", b"CDF\x02")
 BROKEN = (OSError, ValueError, KeyError, RuntimeError)
 """What netCDF4, zarr and xarray raise on broken files."""
 
@@ -54,10 +55,30 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
 
     how: dict[str, Any] = {"engine": "zarr", "consolidated": False} if is_zarr(path) else {"engine": "netcdf4"}
     try:
+        _check_classic(path)
         with xr.open_dataset(path, chunks=None, decode_times=False, decode_timedelta=False, **how) as dataset:
             yield dataset
     except BROKEN as error:
         raise BadDataError(f"{path}: not readable ({_line(error)}); fetch or write it again") from None
+
+
+def _check_classic(path: Path) -> None:
+    """Refuse a NetCDF 3 file that ends early: the netCDF library reads what is missing as zeros.
+
+    Raises:
+        ValueError: it does.
+    """
+    if path.is_dir():
+        return
+    with path.open("rb") as stream:
+        if stream.read(4) not in CLASSIC:
+            return
+    from scipy.io import netcdf_file  # noqa: PLC0415 - slow to import, and only old files need it
+
+    try:
+        netcdf_file(path, mmap=True).close()  # maps every variable, reads none
+    except (ValueError, TypeError):
+        raise ValueError("it ends before its last variable does") from None
 
 
 def _line(error: BaseException) -> str:
@@ -76,6 +97,7 @@ class Layout:
         times: (N,) datetime64[s] UTC.
         channels: by name.
         statics: fields without time by name: their names in the file.
+        names: of all variables, in lower case.
         notes: what was left out.
     """
 
@@ -86,6 +108,7 @@ class Layout:
     times: Array
     channels: dict[str, Channel]
     statics: dict[str, str]
+    names: tuple[str, ...]
     notes: tuple[str, ...]
 
     def read(self, dataset: xr.Dataset, name: str, positions: Array) -> Array:
@@ -132,6 +155,7 @@ def read_layout(path: Path, chosen: Chosen | None) -> Layout:
             times=read_times(path, dataset, time) if time else np.array([], "datetime64[s]"),
             channels=channels,
             statics=find_statics(dataset, roles),
+            names=tuple(str(name).lower() for name in dataset.data_vars),
             notes=(*notes, *grid_notes),
         )
 

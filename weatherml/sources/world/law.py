@@ -29,20 +29,20 @@ HOUR = np.timedelta64(3600, "s")
 NOISE: dict[str, Blend] = {  # an hour's (length in cells, standard deviation)
     "t2m": ((14.0, 0.15), (3.0, 0.12)),  # K
     "d2m": ((14.0, 0.12), (3.0, 0.12)),  # K
-    "u10": ((14.0, 0.09), (3.0, 0.10)),  # m/s
-    "v10": ((14.0, 0.09), (3.0, 0.10)),  # m/s
-    "cape": ((3.0, 0.08),),  # of the logarithm
-    "cin": ((3.0, 0.10),),  # of the logarithm
-    "growth": ((2.5, 0.12),),  # of the logarithm of the echo
-    "trigger": ((2.2, 0.18),),  # of the buoyancy, 1000 J/kg
+    "u10": ((14.0, 0.07), (3.0, 0.08)),  # m/s
+    "v10": ((14.0, 0.07), (3.0, 0.08)),  # m/s
+    "cape": ((4.0, 0.08),),  # of the logarithm
+    "cin": ((4.0, 0.10),),  # of the logarithm
+    "growth": ((3.0, 0.15),),  # of the logarithm of the echo
+    "trigger": ((3.0, 0.18),),  # of the buoyancy, 1000 J/kg
 }
 
 CELLS_PER_HOUR = 3600.0 / SPACING  # at 1 m/s
-MAX_DISPLACEMENT = 4.0  # cells in a step
+MAX_DISPLACEMENT = 3.0  # cells in a step
 DRY_LAPSE = 6.5e-3  # K/m, of the temperature with height
 DEW_LAPSE = 2.0e-3  # K/m, of the dew point
 VEERING = 2 * np.pi / 60.0  # radians an hour: the synoptic wind turns clockwise once in 60 h
-USUAL_WIND = 4.0  # m/s
+USUAL_WIND = 3.0  # m/s
 SYNOPTIC_WIDTH = 31  # cells
 ONSHORE = (-0.8, 0.6)  # unit vector (x, y) from the sea to the land
 
@@ -160,18 +160,18 @@ def _wind(air: Air, synoptic: Array, sun: Array, ground: Ground) -> Array:
     so that it keeps its strength while its direction slowly diffuses. V is lower over land at night.
     """
     speed = np.abs(synoptic)
-    usual = USUAL_WIND + ground.land_share * (-2.5 + 2.8 * sun)
+    usual = USUAL_WIND + ground.land_share * (-1.7 + 2.0 * sun)
     turned = synoptic * np.complex64(np.exp(-1j * VEERING)) * (1 + 0.5 * (usual - speed) / (usual + speed))
     warm_y, warm_x = np.gradient(_mean(air.theta, 5), axis=(-2, -1))
-    breeze = 0.9 * (warm_x + 1j * warm_y)
+    breeze = 0.7 * (warm_x + 1j * warm_y)
     return np.asarray(turned + 0.7 * (air.wind - synoptic) + breeze / (1 + np.abs(breeze) / 2))
 
 
 def _lift(wind: Array, ground: Ground) -> Array:
-    """Rising air, about -3 to 3: upslope flow over 0.08 m/s plus convergence over 0.4 m/s a cell."""
+    """Rising air, about -2 to 2: over heated heights, in convergence and in upslope flow."""
     upslope = wind.real * ground.slope_x + wind.imag * ground.slope_y
     divergence = np.gradient(wind.real, axis=-1) + np.gradient(wind.imag, axis=-2)
-    return np.asarray(upslope / 0.08 - _mean(divergence, 3) / 0.4)
+    return ground.relief / 500 + _mean(upslope / 0.12 - divergence / 0.3, 5)
 
 
 def _theta(air: Air, onshore: Array, sun: Array, ground: Ground) -> Array:
@@ -195,8 +195,8 @@ def _dew(air: Air, onshore: Array, sun: Array, ground: Ground) -> Array:
 def _cape(air: Air) -> Array:
     """CAPE before noise: grows fast in warm moist air, and storms use it up."""
     warm_and_moist = 0.6 * (air.theta - 297) + (air.dew - 291)
-    equilibrium = 300 * _softplus(warm_and_moist - 1.5) * np.exp(-air.echo / 12)
-    return np.asarray(air.cape + (0.45 + 0.4 * air.rain) * (equilibrium - air.cape))
+    equilibrium = 300 * _softplus(warm_and_moist - 1.5) * np.exp(-air.echo / 20)
+    return np.asarray(air.cape + (0.45 + 0.2 * air.rain) * (equilibrium - air.cape))
 
 
 def _inhibition(air: Air, lift: Array, ground: Ground) -> Array:
@@ -208,14 +208,14 @@ def _inhibition(air: Air, lift: Array, ground: Ground) -> Array:
 def _echo(air: Air, lift: Array, noise: dict[str, Any]) -> Array:
     """Reflectivity above no echo: the larger of the storm that arrives and the storm that begins.
 
-    Both hang on the buoyancy B = CAPE/1000 - |CIN|/40 + tanh(lift/1.5). A storm begins where B plus noise
-    exceeds 1.5, with probability Phi((B - 1.5) / 0.18), the stronger the more it exceeds it.
+    Both hang on the buoyancy B = CAPE/1000 - |CIN|/40 + 1.2 tanh(lift). A storm begins where B plus noise
+    exceeds 1.3, with probability Phi((B - 1.3) / 0.18), the stronger the more it exceeds it.
     """
-    buoyancy = air.cape / 1000 - air.inhibition / 40 + np.tanh(lift / 1.5)
-    grown = air.echo * np.exp(0.7 * np.tanh(buoyancy - 0.3) + noise["growth"])
-    excess = np.maximum(buoyancy - 1.5 + noise["trigger"], 0)
-    arriving = np.maximum(_saturating(grown, 65) - 1, 0)
-    return np.asarray(np.maximum(arriving, 55 * _saturating(excess / 0.4, 1)))
+    buoyancy = air.cape / 1000 - air.inhibition / 40 + 1.2 * np.tanh(lift)
+    grown = _mean(air.echo, 3) * np.exp(1.0 * np.tanh(buoyancy - 0.1) + noise["growth"])
+    excess = np.maximum(buoyancy - 1.3 + noise["trigger"], 0)
+    arriving = np.maximum(_saturating(grown, 75) - 3, 0)
+    return np.asarray(np.maximum(arriving, 30 * _saturating(excess / 0.4, 1)))
 
 
 def _saturating(x: Array, limit: float) -> Array:

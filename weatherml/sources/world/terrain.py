@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 from weatherml.grid import Grid
 from weatherml.sources.world.noise import correlated
@@ -38,6 +38,7 @@ class Ground:
         orography: height above the sea, m.
         land: 1 on land, 0 on water.
         land_share: `land` smoothed over 1.5 cells: the law has no step at the coast.
+        relief: height above the mean of 31 x 31 cells around, m.
         slope_y: rise of the orography towards growing rows, m per m.
         slope_x: rise towards growing columns, m per m.
         sun: (3, H, W), the basis of the solar zenith angle (`weatherml.sun`).
@@ -46,6 +47,7 @@ class Ground:
     orography: Array
     land: Array
     land_share: Array
+    relief: Array
     slope_y: Array
     slope_x: Array
     sun: Array
@@ -83,6 +85,7 @@ def ground(grid: Grid, seed: int) -> Ground:
         "orography": orography,
         "land": land,
         "land_share": gaussian_filter(land, 1.5),
+        "relief": orography - uniform_filter(orography, size=31, mode="mirror"),
         "slope_y": slope_y,
         "slope_x": slope_x,
         "sun": basis(*grid.latlon),

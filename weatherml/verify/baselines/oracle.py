@@ -39,7 +39,7 @@ class OracleConfig(BaselineConfig):
         Raises:
             BadDataError: made from something whose law nobody knows.
         """
-        settings: dict[str, Any] = truth.dataset.attrs.get("source") or {}
+        settings: dict[str, Any] = truth.dataset.attrs.get("source_config") or {}
         kind = settings.get("kind")
         if kind != "synthetic":
             raise BadDataError(

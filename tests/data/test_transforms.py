@@ -1,0 +1,76 @@
+"""Normalising and its inverse, for each transform."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weatherml.data.packing import FILL, Packing
+from weatherml.data.statistics import Statistics
+from weatherml.data.transforms import Normaliser, delta_scale, inverse, transform
+from weatherml.variables import TABLE, Variable
+
+RANGES = {"none": (-1e4, 1e4), "log1p": (0, 1e4), "signed_log1p": (-1e4, 1e4), "clip": (-10, 90)}
+
+
+def statistics(mean: list[float], std: list[float], delta: list[float] | None = None) -> Statistics:
+    zero = np.zeros(len(mean))
+    return Statistics(
+        mean=np.array(mean), std=np.array(std), min=zero, max=zero, zero_share=zero, delta_std=np.array(delta or std)
+    )
+
+
+def normaliser(*variables: Variable, mean: float = 0.5, std: float = 2.0) -> Normaliser:
+    packings = [Packing(scale_factor=0.5, add_offset=1.0)] * len(variables)
+    return Normaliser(variables, packings, statistics([mean] * len(variables), [std] * len(variables)))
+
+
+@pytest.mark.parametrize("name", sorted(RANGES))
+@given(data=st.data())
+def test_there_and_back(name: str, data: st.DataObject) -> None:
+    low, high = RANGES[name]
+    variable = Variable(name="any", units="1", transform=name, valid_min=low, valid_max=high)  # type: ignore[arg-type]
+    values = data.draw(st.lists(st.floats(low, high), min_size=1, max_size=20))
+    physical = torch.tensor(values).view(1, 1, -1)
+    back = normaliser(variable).denormalise(normaliser(variable).normalise(physical))
+    assert torch.allclose(back, physical, rtol=2e-5, atol=1e-4)
+
+
+def test_golden_transforms() -> None:
+    x = torch.tensor([-20.0, -3.0, 0.0, 3.0], dtype=torch.float64)
+    log4 = np.log(4.0)  # log1p(3)
+    assert transform(x, TABLE["cape"]).tolist() == pytest.approx([0, 0, 0, log4])
+    assert transform(x, TABLE["cin"]).tolist() == pytest.approx([-np.log(21.0), -log4, 0, log4])
+    assert transform(x, TABLE["refc"]).tolist() == [-10, -3, 0, 3]  # clipped at no echo
+    assert inverse(torch.tensor([log4]), TABLE["cape"]).item() == pytest.approx(3.0)
+
+
+def test_unpack_keeps_missing_missing() -> None:
+    packed = torch.tensor([[[4, int(FILL)]]], dtype=torch.int16)
+    physical = normaliser(TABLE["t2m"]).unpack(packed)
+    assert physical[0, 0, 0] == 3.0  # 4 * 0.5 + 1
+    assert physical[0, 0, 1].isnan()
+    assert normaliser(TABLE["t2m"]).normalise(physical)[0, 0, 1].isnan()
+
+
+def test_what_comes_back_is_possible() -> None:
+    both = normaliser(TABLE["t2m"], TABLE["d2m"], mean=280.0, std=10.0)
+    # t2m 280 + 10 = 290, d2m 280 + 20 = 300 bounded by 290; 280 - 500 by the smallest valid 205, d2m by 205 too
+    physical = both.denormalise(torch.tensor([[[1.0, -50.0]], [[2.0, 0.0]]]))
+    assert physical[:, 0, 0].tolist() == [290.0, 290.0]
+    assert physical[:, 0, 1].tolist() == [205.0, 205.0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_an_overflow_stays_visible(name: str, bad: float) -> None:
+    assert normaliser(TABLE[name]).denormalise(torch.tensor([[[bad]]])).isnan().all()
+
+
+def test_constant_channels_divide_by_one() -> None:
+    still = Normaliser([TABLE["t2m"]], [Packing(scale_factor=1.0, add_offset=0.0)], statistics([280.0], [0.0]))
+    assert still.normalise(torch.tensor([[[281.0]]])).item() == 1.0
+    assert delta_scale(statistics([0.0, 0.0, 0.0], [4.0, 4.0, 0.0], [2.0, 0.0, 0.0])) == (0.5, 1.0, 1.0)

@@ -1,0 +1,73 @@
+"""A time whose reading fails, or kills its process, is lost alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from weatherml.data.workers import each_time
+from weatherml.errors import BadDataError
+from weatherml.sources.base import Description, Frame, Source
+
+TIMES = np.datetime64("2024-01-01T00:00:00", "s") + np.arange(10) * np.timedelta64(1, "h")
+
+
+def number(frame: Frame) -> float:
+    if frame["x"].max() == 5:
+        raise BadDataError("x: a five")
+    return float(frame["x"].max())
+
+
+class InSlabs(Source):
+    """Reads four times at once, so that the bad one spoils what stands beside it."""
+
+    def describe(self) -> Description:
+        raise NotImplementedError
+
+    def read(self, times: np.ndarray) -> Iterator[Frame]:
+        for start in range(0, len(times), 4):
+            slab = times[start : start + 4]
+            if TIMES[2] in slab:
+                raise BadDataError(f"x at {slab[0]}: broken")
+            for time in slab:
+                yield {"x": np.full((2, 2), np.flatnonzero(time == TIMES)[0])}
+
+
+@dataclass
+class Deadly(Source):
+    """Kills its process at one time."""
+
+    isolated: ClassVar[bool] = True
+
+    def describe(self) -> Description:
+        raise NotImplementedError
+
+    def read(self, times: np.ndarray) -> Iterator[Frame]:
+        for time in times:
+            if time == TIMES[3]:
+                os._exit(11)
+            yield {"x": np.full((2, 2), np.flatnonzero(time == TIMES)[0])}
+
+
+def test_one_bad_time_does_not_spoil_its_slab() -> None:
+    outcomes = list(each_time(InSlabs(), TIMES, number, workers=1))
+    assert [time for time, _ in outcomes] == list(TIMES)
+    assert [value for _, value in outcomes if not isinstance(value, BadDataError)] == [0, 1, 3, 4, 6, 7, 8, 9]
+    assert [str(value) for _, value in outcomes if isinstance(value, BadDataError)] == [
+        f"x at {TIMES[2]}: broken",
+        "x: a five",
+    ]
+
+
+def test_a_time_that_kills_its_process_is_lost_alone() -> None:
+    outcomes = list(each_time(Deadly(), TIMES, number, workers=2))
+    assert [time for time, _ in outcomes] == list(TIMES)
+    lost = {str(time): str(value) for time, value in outcomes if isinstance(value, BadDataError)}
+    assert lost == {
+        str(TIMES[3]): f"{TIMES[3]}Z: reading it crashed the decoder twice; the time is left out",
+        str(TIMES[5]): "x: a five",
+    }

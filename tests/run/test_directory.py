@@ -1,0 +1,134 @@
+"""Runs on disk: they open as they were written, and whatever is broken in them is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from weatherml.config import parse
+from weatherml.data.store import open_dataset
+from weatherml.errors import BadDataError, ConfigError, MissingInputError
+from weatherml.run import checkpoint
+from weatherml.run.directory import Run, create_run, first_difference, load_weights, open_run
+from weatherml.run.experiment import Experiment, resolve
+from weatherml.run.inspection import inspect
+from weatherml.run.lineage import Lineage
+
+SETTINGS: dict[str, Any] = {
+    "model": {"kind": "unet-residual", "base_features": 8, "depth": 1, "blocks": 1},
+    "loss": "l1",
+}
+
+
+@pytest.fixture
+def run(small_dataset: Path, tmp_path: Path) -> Run:
+    made = create_run(tmp_path / "run", parse(Experiment, SETTINGS), open_dataset(small_dataset))
+    model = made.build_model()
+    checkpoint.save(made.checkpoints, saved(model, step=3))
+    return made
+
+
+def saved(model: torch.nn.Module, *, step: int) -> checkpoint.Checkpoint:
+    optimizer = torch.optim.AdamW(model.parameters())
+    return checkpoint.Checkpoint(
+        step=step, weights=model.state_dict(), average=model.state_dict(), optimizer=optimizer.state_dict(), progress={}
+    )
+
+
+def test_a_run_opens_as_it_was_written(run: Run, small_dataset: Path) -> None:
+    again = open_run(run.path)
+    assert again.experiment == run.experiment
+    assert again.lineage.settings() == run.lineage.settings() == Lineage.of(open_dataset(small_dataset)).settings()
+    for name, weight in run.load_model().state_dict().items():
+        assert torch.equal(again.load_model().state_dict()[name], weight)
+
+
+def test_only_the_newest_checkpoints_are_kept(run: Run) -> None:
+    for step in (5, 10, 15):
+        checkpoint.save(run.checkpoints, saved(run.build_model(), step=step))
+    assert checkpoint.steps(run.checkpoints) == [10, 15]
+    latest = run.latest()
+    assert latest is not None
+    assert latest.step == 15
+
+
+def test_weights_of_another_configuration_are_refused_by_name(run: Run) -> None:
+    wider = parse(Experiment, {**SETTINGS, "model": {**SETTINGS["model"], "base_features": 16}})
+    model = wider.model.build(run.lineage.model_shape(wider))
+    latest = run.latest()
+    assert latest is not None
+    with pytest.raises(BadDataError, match=r"weight network\.\S+ is \(.*\), the model has \("):
+        load_weights(model, latest.average, run.path)
+
+
+@pytest.mark.parametrize("name", ["average.safetensors", "weights.safetensors", "optimizer.pt"])
+def test_a_truncated_checkpoint_is_found(run: Run, name: str) -> None:
+    file = run.checkpoints / "step-3" / name
+    file.write_bytes(file.read_bytes()[:-50])
+    with pytest.raises(BadDataError, match="does not read"):
+        run.latest()
+
+
+def test_a_pickled_optimizer_state_is_not_executed(run: Run, tmp_path: Path) -> None:
+    class Payload:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "canary",))
+
+    torch.save(Payload(), run.checkpoints / "step-3" / "optimizer.pt")
+    with pytest.raises(BadDataError, match="does not read"):
+        run.latest()
+    assert not (tmp_path / "canary").exists()
+
+
+def test_what_is_no_run_is_refused(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match="wml train"):
+        open_run(tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadDataError, match="not a run"):
+        open_run(tmp_path / "empty")
+    data = json.loads((run.path / "data.json").read_text())
+    (run.path / "data.json").write_text(json.dumps({**data, "schema": 99}))
+    with pytest.raises(BadDataError, match="schema 99"):
+        open_run(run.path)
+    (run.path / "data.json").write_text(json.dumps(data))
+    (run.path / "config.yaml").write_text("model: {kind: unet-residual, bass_features: 8}\nloss: l1\n")
+    with pytest.raises(BadDataError, match="did you mean 'base_features'"):
+        open_run(run.path)
+
+
+def test_first_difference() -> None:
+    ours, theirs = {"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 2, "d": 4}}
+    assert first_difference(ours, ours) == ""
+    assert first_difference(ours, theirs) == "the run has b.d=3, not 4"
+
+
+def test_configuration_is_resolved_in_order() -> None:
+    """File, then --model with its shipped parameters, then --set."""
+    experiment = resolve("synthetic", model="simple-cnn", assignments=["model.blocks=2", "train.lr=0.5"])
+    settings = experiment.settings()
+    assert settings["model"]["kind"] == "simple-cnn"
+    assert settings["model"]["blocks"] == 2
+    assert settings["train"]["lr"] == 0.5
+    with pytest.raises(ConfigError, match=r"train\.validation\.evry: unknown key; did you mean 'every'"):
+        resolve(None, assignments=["train.validation.evry=3"])
+
+
+def test_inspect_describes_what_it_finds(run: Run, small_dataset: Path) -> None:
+    dataset = inspect(small_dataset, deep=True)
+    assert dataset["is"] == "dataset"
+    assert dataset["times"] == len(open_dataset(small_dataset).times)
+    assert set(dataset["variables"]) == set(open_dataset(small_dataset).names)
+    found = inspect(run.path)
+    assert found["is"] == "run"
+    assert found["parameters"] == sum(p.numel() for p in run.build_model().parameters())
+    assert found["checkpoints"] == ["step-3"]
+    assert np.isfinite(dataset["variables"]["t2m"]["std"])
+    with pytest.raises(MissingInputError):
+        inspect(run.path / "absent")
+    with pytest.raises(BadDataError, match="neither"):
+        inspect(run.path / "checkpoints")
