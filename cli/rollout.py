@@ -28,8 +28,8 @@ def rollout(
     overwrite: Overwrite = False,
 ) -> None:
     """Step a trained model forward in time, from one or many initial times."""
-    from weatherml.forecast import rollout
     from weatherml.forecast.length import forecast_steps
+    from weatherml.forecast.rollout import rollout
 
     chosen = run_path(run)
     with bar("rollout") as progress:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8
 
 
 @pytest.fixture
-def examples(tmp_path: Path) -> Iterator[None]:
+def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The code blocks, each written to a file and imported; the registries are as before afterwards."""
     registries: tuple[Registry, ...] = (LOSSES, METRICS)
     before = [dict(registry._members) for registry in registries]
@@ -35,7 +36,9 @@ def examples(tmp_path: Path) -> Iterator[None]:
         spec = importlib.util.spec_from_file_location(file.stem, file)
         assert spec is not None
         assert spec.loader is not None
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)  # where pydantic looks its annotations up
+        spec.loader.exec_module(module)
     yield
     for registry, members in zip(registries, before, strict=True):
         registry._members = members

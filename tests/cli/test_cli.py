@@ -96,7 +96,12 @@ def two_grids(folder: Path, files: list[Path]) -> None:
 
 @pytest.mark.parametrize(
     ("make", "code", "words"),
-    [(empty, 66, "GRIB"), (truncated, 65, "time"), (duplicated, 65, "a.grib2"), (two_grids, 65, "1059 x 1799")],
+    [
+        (empty, 66, "GRIB"),
+        (truncated, 65, "fetch the file again"),
+        (duplicated, 65, "a.grib2"),
+        (two_grids, 65, "1059 x 1799"),
+    ],
 )
 def test_bad_grib_folders(
     tmp_path: Path, hrrr_files: list[Path], make: Callable[[Path, list[Path]], None], code: int, words: str

@@ -13,8 +13,8 @@ import xarray as xr
 from weatherml.config import parse
 from weatherml.data.store import open_dataset
 from weatherml.errors import BadDataError, MissingInputError, OutputError, UsageError, WMLError
-from weatherml.forecast import rollout
 from weatherml.forecast.length import forecast_steps
+from weatherml.forecast.rollout import rollout
 from weatherml.forecast.store import ForecastWriter
 from weatherml.models.prediction import ChangeModel
 from weatherml.run.directory import Run

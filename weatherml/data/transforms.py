@@ -101,13 +101,17 @@ class Normaliser(nn.Module):
         """
         raw = normalised.float() * self.std + self.mean
         raw = torch.where(raw.isfinite(), raw, torch.nan)  # an overflow must stay visible, not become a bound
-        channels = [inverse(raw[..., c, :, :], v) for c, v in enumerate(self.variables)]
-        physical = torch.stack(channels, dim=-3).clamp(self.low, self.high)
+        inverted = torch.stack([inverse(raw[..., c, :, :], v) for c, v in enumerate(self.variables)], dim=-3)
+        channels = list(inverted.clamp(self.low, self.high).unbind(-3))
         for c, variable in enumerate(self.variables):
             above = self._channel.get(variable.not_above or "")
             if above is not None:
-                physical[..., c, :, :] = torch.minimum(physical[..., c, :, :], physical[..., above, :, :])
-        return physical
+                channels[c] = torch.minimum(channels[c], channels[above])
+        return torch.stack(channels, dim=-3)
+
+    def bounded(self, normalised: Fields) -> Fields:
+        """Normalised fields brought within the valid ranges: what a rollout feeds back."""
+        return self.normalise(self.denormalise(normalised))
 
 
 def delta_scale(statistics: Statistics) -> tuple[float, ...]:

@@ -53,6 +53,8 @@ class TrainConfig(Config):
         weight_decay: of AdamW, on matrices and kernels only.
         clip: largest gradient norm.
         ema: decay of the average of weights that validation and inference use.
+        horizon: forecast steps over which the last part of training follows the model, fed its own output.
+        horizon_share: the part of the steps, at the end, that trains over the horizon.
         precision: `auto` takes bf16-mixed where the device computes in it, else 32-true.
         checkpointing: `blocks` recomputes activations in the backward pass to save memory.
         compile: torch.compile the network.
@@ -71,6 +73,8 @@ class TrainConfig(Config):
     weight_decay: NonNegativeFloat = 0.01
     clip: PositiveFloat = 1.0
     ema: float = Field(0.998, ge=0, lt=1)
+    horizon: PositiveInt = 1
+    horizon_share: float = Field(0.3, ge=0, le=1)
     precision: Precision = "auto"
     checkpointing: Literal["none", "blocks"] = "none"
     compile: bool = False

@@ -95,7 +95,7 @@ class HRRR(SourceConfig):
         files = [grib.scan_file(path, wanted) for path in input_paths(inputs, grib.is_grib, what="GRIB2")]
         variables = _present(self, files)
         hours = grib.usable_hours(files, [variable.name for variable in variables], self.within)
-        sections = {place.field.grid: place.path for state in hours.usable.values() for place in state.values()}
+        sections = grib.sections(files, [variable.name for variable in variables])
         grid = grib.common_grid(sections)
         attributes, wind_notes = _winds(variables, hours, grid)
         return HRRRSource(

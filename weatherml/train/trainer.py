@@ -26,7 +26,7 @@ from weatherml.run.device import Device, memory_format, pick_device, pick_precis
 from weatherml.run.directory import Run, load_weights, open_or_create
 from weatherml.run.experiment import Experiment
 from weatherml.signals import stop_request
-from weatherml.train.objective import build_loss, total_steps
+from weatherml.train.objective import build_loss, follow, horizon_at, total_steps
 from weatherml.train.optimizer import MovingAverage, adamw, learning_rate
 from weatherml.train.validation import Skill, validator
 from weatherml.train.watch import LOG_EVERY, Display, Journal, Report, Stopwatch, no_display, peak_memory, run_log
@@ -54,11 +54,12 @@ def train(
         dataset = open_dataset(data)
         dataset = dataset.select(experiment.data.variables or dataset.names)
         run = open_or_create(path, experiment, dataset, resume=resume)
+        matched = run.match(dataset)
         if run.status()["state"] == "finished":
             logger.info("%s: trained before", path)
             return run
         with run_log(path):
-            _train(Trainer(run, run.match(dataset), pick_device(device), display))
+            _train(Trainer(run, matched, pick_device(device), display))
     return run
 
 
@@ -85,7 +86,7 @@ class Trainer:
 
     def __init__(self, run: Run, dataset: Dataset, device: torch.device, display: Display) -> None:
         self.run, self.device, self.display = run, device, display
-        self.config = run.experiment.train
+        self.config, self.lead = run.experiment.train, run.experiment.data.lead
         self.fabric = Fabric(
             accelerator=device.type, devices=1, precision=pick_precision(self.config.precision, device)
         )
@@ -96,7 +97,7 @@ class Trainer:
         self.loader = Loader(
             dataset,
             "train",
-            run.experiment.data,
+            run.experiment.data.model_copy(update={"lead": self.lead * self.config.horizon}),
             normaliser=self.normaliser,
             known=known,
             batch=self.config.batch,
@@ -124,7 +125,8 @@ class Trainer:
         if self.config.compile:
             model.compile()
         self.model, self.optimizer = self.fabric.setup(model, adamw(model, self.config, self.device))
-        self.model.mark_forward_method("objective")
+        for method in ("objective", "step"):
+            self.model.mark_forward_method(method)
         self._restore()
 
     def run_to_end(self) -> None:
@@ -163,7 +165,7 @@ class Trainer:
             group["lr"] = rate
         total = torch.zeros((), device=self.device)
         for _ in range(self.config.accumulate):
-            loss: Tensor = self.model.objective(next(batches), self.loss) / self.config.accumulate
+            loss = self._loss(next(batches)) / self.config.accumulate
             self.fabric.backward(loss)
             total += loss.detach()
         norm: Any = self.fabric.clip_gradients(
@@ -180,6 +182,16 @@ class Trainer:
         self._losses.append(float(total))
         self.step += 1
         self._grad_norm, self._rate = float(norm), rate
+
+    def _loss(self, batch: Batch) -> Tensor:
+        return follow(
+            self.model,
+            batch,
+            self.loss,
+            horizon=horizon_at(self.step, self.steps, self.config),
+            lead=self.lead,
+            bounded=self.normaliser.bounded,
+        )
 
     def watch(self) -> None:
         """Metrics, validation, the display, and the GPU's cache."""

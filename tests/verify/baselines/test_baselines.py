@@ -37,7 +37,7 @@ class FakeWorld(SourceConfig):
 @pytest.fixture
 def synthetic(tmp_path: Path, make_truth: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Truth:
     monkeypatch.setitem(SOURCES._members, "synthetic", FakeWorld)
-    return open_truth(make_truth(tmp_path / "world.zarr", source={"kind": "synthetic", "gain": 2.0}))
+    return open_truth(make_truth(tmp_path / "world.zarr", source_config={"kind": "synthetic", "gain": 2.0}))
 
 
 @pytest.mark.parametrize("kind", list(BASELINES))

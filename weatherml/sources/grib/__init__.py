@@ -22,6 +22,7 @@ from weatherml.sources.grib.index import Place as Place
 from weatherml.sources.grib.index import ScannedFile as ScannedFile
 from weatherml.sources.grib.index import first_places as first_places
 from weatherml.sources.grib.index import scan_file as scan_file
+from weatherml.sources.grib.index import sections as sections
 from weatherml.sources.grib.index import usable_hours as usable_hours
 from weatherml.sources.grib.message import extract as extract
 from weatherml.sources.grib.message import is_grib as is_grib

@@ -85,6 +85,12 @@ def by_lead(files: Iterable[ScannedFile], names: Sequence[str]) -> States:
     return dict(states)
 
 
+def sections(files: Iterable[ScannedFile], names: Container[str]) -> dict[bytes, Path]:
+    """The grid definitions of the fields called one of `names`, each with a file that has it."""
+    found = (pair for scanned in files for pair in scanned.found)
+    return {place.field.grid: place.path for name, place in found if name in names}
+
+
 def shortest_lead(leads: Mapping[np.timedelta64, State], names: Sequence[str]) -> State:
     """The state of the shortest lead that is whole; where none is, each variable at its shortest lead."""
     merged: State = {}

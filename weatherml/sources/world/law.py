@@ -24,6 +24,7 @@ Array = npt.NDArray[Any]
 
 CHANNELS = ("refc", "t2m", "d2m", "u10", "v10", "cape", "cin")
 NO_ECHO = -10.0  # dBZ, as in HRRR
+FAINT = 1.0  # dB above no echo; what is less is no echo
 HOUR = np.timedelta64(3600, "s")
 
 NOISE: dict[str, Blend] = {  # an hour's (length in cells, standard deviation)
@@ -33,8 +34,8 @@ NOISE: dict[str, Blend] = {  # an hour's (length in cells, standard deviation)
     "v10": ((14.0, 0.07), (3.0, 0.08)),  # m/s
     "cape": ((4.0, 0.08),),  # of the logarithm
     "cin": ((4.0, 0.10),),  # of the logarithm
-    "growth": ((3.0, 0.15),),  # of the logarithm of the echo
-    "trigger": ((3.0, 0.18),),  # of the buoyancy, 1000 J/kg
+    "growth": ((3.0, 0.12),),  # of the logarithm of the echo
+    "trigger": ((3.0, 0.13),),  # of the instability B
 }
 
 CELLS_PER_HOUR = 3600.0 / SPACING  # at 1 m/s
@@ -171,7 +172,7 @@ def _lift(wind: Array, ground: Ground) -> Array:
     """Rising air, about -2 to 2: over heated heights, in convergence and in upslope flow."""
     upslope = wind.real * ground.slope_x + wind.imag * ground.slope_y
     divergence = np.gradient(wind.real, axis=-1) + np.gradient(wind.imag, axis=-2)
-    return ground.relief / 500 + _mean(upslope / 0.12 - divergence / 0.3, 5)
+    return ground.relief / 400 + _mean(upslope / 0.12 - divergence / 0.3, 5)
 
 
 def _theta(air: Air, onshore: Array, sun: Array, ground: Ground) -> Array:
@@ -208,14 +209,17 @@ def _inhibition(air: Air, lift: Array, ground: Ground) -> Array:
 def _echo(air: Air, lift: Array, noise: dict[str, Any]) -> Array:
     """Reflectivity above no echo: the larger of the storm that arrives and the storm that begins.
 
-    Both hang on the buoyancy B = CAPE/1000 - |CIN|/40 + 1.2 tanh(lift). A storm begins where B plus noise
-    exceeds 1.3, with probability Phi((B - 1.3) / 0.18), the stronger the more it exceeds it.
+    Both hang on the instability B = ln(1 + CAPE) - ln(1 + |CIN|) / 2 + 1.2 tanh(lift) - 5. A storm grows
+    where B > 0, else it dies. One begins where B plus noise exceeds 1.2, so with probability
+    Phi((B - 1.2) / 0.13), and the stronger the more it exceeds it.
     """
-    buoyancy = air.cape / 1000 - air.inhibition / 40 + 1.2 * np.tanh(lift)
-    grown = _mean(air.echo, 3) * np.exp(1.0 * np.tanh(buoyancy - 0.1) + noise["growth"])
-    excess = np.maximum(buoyancy - 1.3 + noise["trigger"], 0)
-    arriving = np.maximum(_saturating(grown, 75) - 3, 0)
-    return np.asarray(np.maximum(arriving, 30 * _saturating(excess / 0.4, 1)))
+    instability = np.log1p(air.cape) - 0.5 * np.log1p(air.inhibition) + 1.2 * np.tanh(lift) - 5
+    grown = _saturating(_mean(air.echo, 3) * np.exp(np.tanh(instability) + noise["growth"]), 75)
+    arriving = grown**2 / (grown + 4)
+    excess = np.maximum(instability - 1.2 + noise["trigger"], 0)
+    born = 30 * -np.expm1(-((excess / 0.5) ** 2))
+    echo = np.maximum(arriving, born)
+    return np.where(echo < FAINT, 0, echo)
 
 
 def _saturating(x: Array, limit: float) -> Array:

@@ -10,7 +10,7 @@ from weatherml.errors import BadDataError
 from weatherml.verify.baselines.base import BASELINES, Array, Baseline, BaselineConfig
 from weatherml.verify.truth import Truth
 
-BATCH = 32  # fields in memory at once
+BATCH = 24  # fields in memory at once: a shard of hourly data
 DAY = 86_400
 
 
@@ -39,7 +39,7 @@ class Climatology(Baseline):
                 f"{truth.path}: climatology: the training split lacks {len(hours)} of the times of day, the first at "
                 f"{hours[0] / 3600:g} h UTC; take another baseline"
             )
-        self.mean = lru_cache(maxsize=None)(self._mean)
+        self.means = lru_cache(maxsize=None)(self._means)
 
     def available(self, init_times: Array) -> Array:
         """At any time."""
@@ -47,21 +47,35 @@ class Climatology(Baseline):
 
     def read(self, init_time: np.datetime64, lead_times: Array, name: str) -> Array:
         """The mean fields at the valid times."""
-        seconds = second_of_day(init_time + lead_times)
-        return np.stack([self.mean(name, int(second)) for second in seconds])[:, None]
+        means = self.means(name)
+        return np.stack([means[second] for second in second_of_day(init_time + lead_times).tolist()])[:, None]
 
-    def _mean(self, name: str, second: int) -> Array:
-        times = self.times[second_of_day(self.times) == second]
-        total = np.zeros(self.truth.grid.shape)
-        count = np.zeros(self.truth.grid.shape)
-        for start in range(0, len(times), BATCH):
-            fields = self.truth.read(times[start : start + BATCH], [name])[name]
-            known = np.isfinite(fields)
-            total += np.where(known, fields, 0).sum(0, dtype=np.float64)
-            count += known.sum(0)
-        # NaN and no warning where the training split knows nothing
-        mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-        return mean.astype(np.float32)
+    def _means(self, name: str) -> dict[int, Array]:
+        """The mean field at each second of the day, from one pass over the training split."""
+        sums: dict[int, RunningMean] = {}
+        for start in range(0, len(self.times), BATCH):
+            times = self.times[start : start + BATCH]
+            for second, field in zip(second_of_day(times).tolist(), self.truth.read(times, [name])[name], strict=True):
+                sums.setdefault(second, RunningMean(field.shape)).add(field)
+        return {second: total.mean() for second, total in sums.items()}
+
+
+class RunningMean:
+    """The mean of fields (H, W) over the known points, in float64."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.total, self.count = np.zeros(shape), np.zeros(shape, np.int32)
+
+    def add(self, field: Array) -> None:
+        """Count one field."""
+        known = np.isfinite(field)
+        self.total += np.where(known, field, 0)
+        self.count += known
+
+    def mean(self) -> Array:
+        """float32; NaN, and no warning, where nothing was known."""
+        unknown = np.full_like(self.total, np.nan)
+        return np.divide(self.total, self.count, out=unknown, where=self.count > 0).astype(np.float32)
 
 
 def second_of_day(times: Array) -> Array:

@@ -1,0 +1,62 @@
+"""The loss over a horizon follows the forecast as a rollout would, and gradients flow through it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from weatherml.fields import Batch, Fields
+from weatherml.models.base import Model
+from weatherml.run.experiment import resolve
+from weatherml.train.objective import follow, horizon_at
+
+
+class Shift(Model):
+    """Adds a learned constant."""
+
+    def __init__(self, amount: float) -> None:
+        super().__init__()
+        self.amount = nn.Parameter(torch.tensor(amount))
+
+    def forward(self, batch: Batch) -> Fields:
+        return batch.history[:, -1:] + self.amount
+
+
+def squares(prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+    return ((prediction - target) ** 2)[mask].mean()
+
+
+def rising(leads: int) -> Batch:
+    """A state of 0 that grows by 1 a step."""
+    target = torch.arange(1.0, leads + 1).view(1, leads, 1, 1, 1).expand(2, leads, 1, 4, 5)
+    return Batch(
+        history=torch.zeros(2, 2, 1, 4, 5),
+        forcing=torch.zeros(2, leads, 0, 4, 5),
+        static=torch.zeros(0, 4, 5),
+        valid_time=torch.zeros(2, leads, dtype=torch.int64),
+        target=target,
+        mask=torch.ones_like(target, dtype=torch.bool),
+    )
+
+
+@pytest.mark.parametrize(("horizon", "expected"), [(1, 0.25), (2, (0.25 + 1) / 2), (3, (0.25 + 1 + 2.25) / 3)])
+def test_errors_grow_along_the_horizon(horizon: int, expected: float) -> None:
+    """Half the true change a step: errors of 0.5, 1, 1.5 after 1, 2, 3 calls."""
+    model = Shift(0.5)
+    loss = follow(model, rising(3), squares, horizon=horizon, lead=1, bounded=lambda x: x)
+    assert float(loss.detach()) == pytest.approx(expected)
+    loss.backward()
+    assert model.amount.grad is not None
+    # d/da mean_k (k a - k)^2 = mean_k 2 k^2 (a - 1)
+    assert float(model.amount.grad) == pytest.approx(sum(-(k**2) for k in range(1, horizon + 1)) / horizon)
+
+
+def test_states_are_bounded_before_they_are_fed_back() -> None:
+    loss = follow(Shift(0.5), rising(3), squares, horizon=3, lead=1, bounded=torch.zeros_like)
+    assert float(loss.detach()) == pytest.approx((0.5**2 + 1.5**2 + 2.5**2) / 3)  # each call starts from 0 again
+
+
+def test_the_horizon_opens_at_the_end() -> None:
+    config = resolve(None, assignments=["train.horizon=3", "train.horizon_share=0.25"]).train
+    assert [horizon_at(step, 100, config) for step in (0, 74, 75, 99)] == [1, 1, 3, 3]
