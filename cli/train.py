@@ -58,5 +58,5 @@ def train(
         )
     skill = done.status().get("skill")
     if skill is not None:
-        say(f"best validation: {skill:.3f} x the error of persistence")
+        say(f"last validation: {skill:.3f} x the error of persistence")
     print(f"run: {done.path}")

@@ -28,10 +28,8 @@ class SpectralLoss(LossModule):
     def _amplitude(self, state: Fields, mask: Tensor) -> Tensor:
         with torch.autocast(state.device.type, enabled=False):
             known = torch.where(mask, precise(state), 0.0) * self.rows.sqrt() / self.scale
-            amplitude: Tensor = torch.fft.rfft2(
-                known, norm="ortho"
-            ).abs()  # complex abs: its gradient at 0 is 0, not NaN
-        return amplitude
+            transformed: Tensor = torch.fft.rfft2(known, norm="ortho")
+        return transformed.abs()  # of complex numbers: the gradient at 0 is 0, not NaN
 
 
 def _multiplicity(width: int) -> Tensor:

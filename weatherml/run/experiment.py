@@ -31,7 +31,7 @@ class Validation(Config):
         every: steps between two validations.
         cases: initial times, spread evenly over the part.
         lead_steps: steps of each rollout.
-        patience: validations without improvement after which training stops early; 0 never does.
+        patience: validations without a better score after which training stops early; 0 never does.
     """
 
     every: PositiveInt = 500

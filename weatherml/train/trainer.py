@@ -147,7 +147,8 @@ class Trainer:
                     stop.raise_if_set(f"{self.run.path}: stopped at step {self.step} of {self.steps}, saved")
         if self.steps:
             self.save()
-        self.run.set_status(state="finished", step=self.step, skill=self.best)
+        ratio = self.skill.ratio if self.skill else None
+        self.run.set_status(state="finished", step=self.step, skill=ratio)
 
     def describe(self) -> str:
         """The run in one line."""
@@ -214,10 +215,10 @@ class Trainer:
         with self.fabric.autocast():
             self.skill = self.validate(self.average.model)
         values = {f"skill/{name}": ratio for name, ratio in self.skill.by_variable.items()}
-        self.journal.write(self.step, {"skill": self.skill.ratio, **values})
+        self.journal.write(self.step, {"skill": self.skill.ratio, "roughness_db": self.skill.roughness_db, **values})
         logger.debug("step %d: %.4f x the error of persistence", self.step, self.skill.ratio)
-        if self.best is None or self.skill.ratio < self.best:
-            self.best, self.stale = self.skill.ratio, 0
+        if self.best is None or self.skill.score < self.best:
+            self.best, self.stale = self.skill.score, 0
             checkpoint.save(self.run.checkpoints, self._checkpoint(resumable=False), name="best")
         else:
             self.stale += 1

@@ -172,7 +172,7 @@ def _lift(wind: Array, ground: Ground) -> Array:
     """Rising air, about -2 to 2: over heated heights, in convergence and in upslope flow."""
     upslope = wind.real * ground.slope_x + wind.imag * ground.slope_y
     divergence = np.gradient(wind.real, axis=-1) + np.gradient(wind.imag, axis=-2)
-    return ground.relief / 400 + _mean(upslope / 0.12 - divergence / 0.3, 5)
+    return np.asarray(ground.relief / 400 + _mean(upslope / 0.12 - divergence / 0.3, 5))
 
 
 def _theta(air: Air, onshore: Array, sun: Array, ground: Ground) -> Array:
@@ -210,8 +210,8 @@ def _echo(air: Air, lift: Array, noise: dict[str, Any]) -> Array:
     """Reflectivity above no echo: the larger of the storm that arrives and the storm that begins.
 
     Both hang on the instability B = ln(1 + CAPE) - ln(1 + |CIN|) / 2 + 1.2 tanh(lift) - 5. A storm grows
-    where B > 0, else it dies. One begins where B plus noise exceeds 1.2, so with probability
-    Phi((B - 1.2) / 0.13), and the stronger the more it exceeds it.
+    where B > 0, else it dies. One begins where B plus noise exceeds 1.29 (there its echo passes `FAINT`),
+    so with probability Phi((B - 1.29) / 0.13), and the stronger the more it exceeds it.
     """
     instability = np.log1p(air.cape) - 0.5 * np.log1p(air.inhibition) + 1.2 * np.tanh(lift) - 5
     grown = _saturating(_mean(air.echo, 3) * np.exp(np.tanh(instability) + noise["growth"]), 75)
