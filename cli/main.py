@@ -20,6 +20,7 @@ ERRNO_CODES = {
     errno.ENOSPC: DiskError.exit_code,
     getattr(errno, "EDQUOT", errno.ENOSPC): DiskError.exit_code,  # Windows has no disk quota error
     errno.EIO: DiskError.exit_code,
+    errno.EFBIG: DiskError.exit_code,
     errno.EACCES: OutputError.exit_code,
     errno.EPERM: OutputError.exit_code,
     errno.EROFS: OutputError.exit_code,

@@ -13,7 +13,6 @@ fi
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     extra=""
     [ "${1:-base}" = dev ] && extra="[dev]"
-    # pysteps is only a judge in tests; its build needs numpy and a compiler
     python -m pip install --quiet --disable-pip-version-check -c "$here/constraints.txt" -e "$here$extra"
     printf '%s' "$wanted" > "$stamp"
 fi

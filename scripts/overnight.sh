@@ -8,11 +8,11 @@ work="${2:-overnight}"
 root="$(cd "$(dirname "$0")/.." && pwd)"
 mkdir -p "$work"
 
-stage() { # NAME DONE COMMAND...: run a stage unless its output is there
-    local name="$1" done="$2"
+stage() { # NAME OUTPUT COMMAND...: run a stage unless its output is there
+    local name="$1" output="$2"
     shift 2
-    if [ -e "$done" ]; then
-        echo "$name: done before ($done)"
+    if [ -e "$output" ]; then
+        echo "$name: done before ($output)"
         return
     fi
     echo "$name: $(date -u +%FT%TZ), log in $work/$name.log"
@@ -24,7 +24,7 @@ stage() { # NAME DONE COMMAND...: run a stage unless its output is there
 
 export WML_DATA="$work/dataset.zarr" WML_RUN="$work/run"
 stage prepare "$WML_DATA" wml prepare hrrr --input "$input" --output "$WML_DATA"
-stage train "$work/never" bash "$root/train_optimized.sh"
+stage train "" bash "$root/train_optimized.sh"
 stage rollout "$work/forecast.zarr" wml rollout --run "$WML_RUN" --data "$WML_DATA" --output "$work/forecast.zarr"
-stage evaluate "$work/evaluation" wml evaluate "$work/forecast.zarr" --truth "$WML_DATA" --output "$work/evaluation"
+stage evaluate "$work/evaluation/scores.json" wml evaluate "$work/forecast.zarr" --truth "$WML_DATA" --output "$work/evaluation"
 echo "DONE: $work/evaluation/report.html"

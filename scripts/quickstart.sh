@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 . scripts/environment.sh base
 
 work="${1:-quickstart}"
-wml prepare synthetic --output "$work/dataset.zarr" --overwrite
+wml prepare synthetic --output "$work/dataset.zarr" --set split.test=0.1 --overwrite
 wml train --config synthetic --data "$work/dataset.zarr" --run "$work/run-$(date -u +%Y%m%d-%H%M%S)" --device auto |
     tee "$work/train.out"
 run="$(sed -n 's/^run: //p' "$work/train.out")"

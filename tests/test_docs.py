@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,10 @@ def test_the_readme_shows_the_two_commands() -> None:
         assert command in text
     for image in re.findall(r"!\[.*?\]\((.*?)\)", text):
         assert (ROOT / image).is_file(), image
+
+
+@pytest.mark.parametrize(
+    "script", sorted([*(ROOT / "scripts").glob("*.sh"), ROOT / "train_optimized.sh"]), ids=lambda p: p.name
+)
+def test_every_script_parses(script: Path) -> None:
+    subprocess.run(["bash", "-n", str(script)], check=True)
