@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from weatherml.config import parse
 from weatherml.errors import BadDataError, ConfigError
 from weatherml.grid import Grid
 from weatherml.registry import suggest
-from weatherml.sources.base import SOURCES, Description, Frame, Source, SourceConfig, Static
+from weatherml.sources.base import SOURCES, Description, Frame, Source, SourceConfig, Static, utc
 from weatherml.sources.world.law import CHANNELS, HOUR, first_guess, step
 from weatherml.sources.world.terrain import FULL_SHAPE, Ground, ground, hrrr_crop
 from weatherml.variables import TABLE, Variable
@@ -71,15 +70,11 @@ class Synthetic(SourceConfig):
         Raises:
             ConfigError: not a time, or none left.
         """
-        times = _utc(self.first_time, "first_time") + HOUR * np.arange(self.hours)
-        kept = np.ones(len(times), dtype=bool)
-        if self.start is not None:
-            kept &= times >= _utc(self.start, "start")
-        if self.end is not None:
-            kept &= times <= _utc(self.end, "end")
-        if not kept.any():
+        times = utc(self.first_time, "first_time") + HOUR * np.arange(self.hours)
+        kept = self.within(times)
+        if len(kept) == 0:
             raise ConfigError(f"start, end: no hour from {times[0]} to {times[-1]} lies between them; widen them")
-        return np.asarray(times[kept])
+        return kept
 
     def build(self, inputs: Sequence[str]) -> SyntheticSource:
         """The world.
@@ -97,16 +92,6 @@ def _variable(name: str, settings: Mapping[str, Any]) -> Variable:
     if name not in CHANNELS:
         raise ConfigError(f"variables.{name}: no channel of the synthetic world; {suggest(name, CHANNELS)}")
     return parse(Variable, {**TABLE[name].settings(), **settings, "name": name}, at=f"variables.{name}")
-
-
-def _utc(time: str, key: str) -> np.datetime64:
-    """An ISO 8601 time as datetime64[s] UTC; without an offset it is UTC."""
-    try:
-        parsed = datetime.fromisoformat(time)
-    except ValueError:
-        raise ConfigError(f"{key}: {time!r} is not an ISO 8601 time; write for example 2024-06-01T00:00Z") from None
-    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-    return np.datetime64(aware.astimezone(UTC).replace(tzinfo=None), "s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,11 +172,11 @@ class SyntheticSource(Source):
 
     def _hour(self, times: Array) -> Array:
         """Hours since the first time."""
-        return np.asarray((times - _utc(self.config.first_time, "first_time")) // HOUR)
+        return np.asarray((times - utc(self.config.first_time, "first_time")) // HOUR)
 
     def _history(self, hours: int) -> Iterator[Array]:
         """The first `hours` states of the record; the noise of each is a pure function of seed and hour."""
-        seed, first = self.config.seed, _utc(self.config.first_time, "first_time")
+        seed, first = self.config.seed, utc(self.config.first_time, "first_time")
         state = first_guess(self.ground, np.random.default_rng([WORLD_STREAM, seed, 0]))
         for count in range(1, hours + SPIN_UP):
             rng = np.random.default_rng([WORLD_STREAM, seed, count])
