@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ import numpy.typing as npt
 
 from weatherml.data.store import Dataset
 from weatherml.data.windows import complete, windows
-from weatherml.errors import BadDataError, MissingInputError, UsageError
+from weatherml.errors import BadDataError, ConfigError, MissingInputError, UsageError
+from weatherml.sources.base import utc
 
 Array = npt.NDArray[Any]
 SPREAD = 16
@@ -66,9 +66,6 @@ def parse_time(text: str) -> np.datetime64:
         UsageError: not a time.
     """
     try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
+        return utc(text, "--init")
+    except ConfigError:
         raise UsageError(f"--init {text}: not an ISO time, `last` or `test`") from None
-    if time.tzinfo is not None:
-        time = time.astimezone(UTC).replace(tzinfo=None)
-    return np.datetime64(time, "s")

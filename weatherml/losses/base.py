@@ -31,12 +31,12 @@ class Weights:
     rows: Tensor
 
 
-class LossConfig(Config):
+class LossConfig(Config, ABC):
     """Parameters of a loss."""
 
+    @abstractmethod
     def build(self, weights: Weights) -> LossModule:
         """The loss with these weights, a module so that they follow it to the device."""
-        raise NotImplementedError
 
 
 class LossModule(nn.Module, ABC):

@@ -19,7 +19,7 @@ Loss = Callable[[Fields, Fields, Tensor], Tensor]
 """(prediction, target, mask), each (B, L, C, H, W), to a scalar."""
 
 
-class ModelConfig(Config):
+class ModelConfig(Config, ABC):
     """Parameters of a model.
 
     Attributes:
@@ -30,13 +30,13 @@ class ModelConfig(Config):
     tasks: ClassVar[frozenset[Task]] = frozenset({"forecast"})
     trainable: ClassVar[bool] = True
 
+    @abstractmethod
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`, freshly initialised from torch's random state.
 
         Raises:
             ConfigError: parameters that do not fit the shape.
         """
-        raise NotImplementedError
 
 
 class Model(nn.Module, ABC):

@@ -49,7 +49,7 @@ class Split(Config):
         return self
 
 
-class SourceConfig(Config):
+class SourceConfig(Config, ABC):
     """What every source takes.
 
     Attributes:
@@ -85,6 +85,7 @@ class SourceConfig(Config):
             keep &= times <= utc(self.end, "end")
         return times[keep]
 
+    @abstractmethod
     def build(self, inputs: Sequence[str]) -> Source:
         """Open the archive at `inputs` (paths, globs or URLs; the synthetic world takes none).
 
@@ -92,7 +93,6 @@ class SourceConfig(Config):
             MissingInputError: nothing there to read.
             BadDataError: what is there cannot be one dataset.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

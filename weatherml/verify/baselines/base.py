@@ -16,16 +16,16 @@ Array = npt.NDArray[Any]
 BASELINES: Registry[BaselineConfig] = Registry("baselines")
 
 
-class BaselineConfig(Config):
+class BaselineConfig(Config, ABC):
     """Parameters of a baseline."""
 
+    @abstractmethod
     def build(self, truth: Truth) -> Baseline:
         """The baseline of this dataset.
 
         Raises:
             BadDataError: the dataset lacks what it needs.
         """
-        raise NotImplementedError
 
 
 class Baseline(ABC):
