@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeAlias
 
-import torch
 from torch import Tensor
 
 Fields: TypeAlias = Tensor
@@ -45,10 +44,6 @@ class Batch:
         """The batch with `function` applied to every tensor in it."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: function(tensor) for name, tensor in tensors.items() if tensor is not None})
-
-    def to(self, device: torch.device | str) -> Batch:
-        """The batch on `device`."""
-        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True, kw_only=True)

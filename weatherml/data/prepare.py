@@ -159,7 +159,7 @@ def quality_report(writer: StoreWriter, description: Description) -> dict[str, A
         "missing": [time for time in gaps(times, description.step) if time not in quarantined],
         "quarantined": quarantined,
         "findings": writer.findings,
-        "notes": list(description.notes) + writer.notes,
+        "notes": list(description.notes),
     }
 
 

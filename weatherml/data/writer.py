@@ -45,7 +45,6 @@ class StoreWriter:
         tally: statistics of the training split so far.
         findings: what the quality checks found, for quality.json.
         quarantined: times left out, with the reason.
-        notes: in words, anything else worth saying.
     """
 
     tally: Tally
@@ -60,7 +59,6 @@ class StoreWriter:
         self.times: list[np.datetime64] = []
         self.findings: list[dict[str, Any]] = []
         self.quarantined: dict[str, str] = {}
-        self.notes: list[str] = []
         self._waiting: list[tuple[np.datetime64, dict[str, Array]]] = []
 
     @classmethod
@@ -108,7 +106,6 @@ class StoreWriter:
         writer.consumed = state["consumed"]
         writer.times = [np.datetime64(time, "s") for time in state["times"]]
         writer.findings, writer.quarantined = state["findings"], state["quarantined"]
-        writer.notes = state["notes"]
         writer.discard_unfinished()
         last = last_fields(writer.group, list(state["moments"]), writer.times)
         writer.tally = Tally.resume(writer.train, description.step, state["moments"], last)
@@ -197,7 +194,6 @@ class StoreWriter:
             "moments": self.tally.settings(),
             "findings": self.findings,
             "quarantined": self.quarantined,
-            "notes": self.notes,
         }
 
 
