@@ -10,13 +10,15 @@ Shape letters, used everywhere:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeAlias
 
 from torch import Tensor
 
 Fields: TypeAlias = Tensor
+Noise: TypeAlias = Callable[[Sequence[int]], Tensor]
+"""A shape (B, ...) to standard normal numbers, on the model's device; each row is a stream of its own."""
 Task = Literal["forecast", "emulate", "classify", "segment"]
 
 
@@ -60,6 +62,7 @@ class Shape:
         width: W.
         delta_std: (C,), the standard deviation of the one-step change, in normalised units.
         periodic_x: the columns go round the globe.
+        names: (C,), the channels' names where they are known.
     """
 
     channels: int
@@ -71,6 +74,7 @@ class Shape:
     width: int
     delta_std: tuple[float, ...]
     periodic_x: bool = False
+    names: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> int:

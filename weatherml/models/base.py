@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from weatherml.config import Config
-from weatherml.fields import Batch, Fields, Shape, Task
+from weatherml.config import Config, Settings
+from weatherml.fields import Batch, Fields, Noise, Shape, Task
 from weatherml.nn.padding import Padding
 from weatherml.registry import Registry
 
@@ -25,10 +25,16 @@ class ModelConfig(Config, ABC):
     Attributes:
         tasks: the tasks that the model serves.
         trainable: False where there is nothing to learn.
+        generative: True where `step` draws a sample: its runs become ensembles.
+        sampler: settings of the usual sampler of a model that needs one; None where a sample is one network call.
+        loss: kind of the usual loss.
     """
 
     tasks: ClassVar[frozenset[Task]] = frozenset({"forecast"})
     trainable: ClassVar[bool] = True
+    generative: ClassVar[bool] = False
+    sampler: ClassVar[Settings | None] = None
+    loss: ClassVar[str] = "weather"
 
     @abstractmethod
     def build(self, shape: Shape) -> Model:
@@ -40,22 +46,27 @@ class ModelConfig(Config, ABC):
 
 
 class Model(nn.Module, ABC):
-    """A network on normalised fields. Trainer and rollout know only these three methods."""
+    """A network on normalised fields. Trainer and rollout know only these methods."""
 
     @abstractmethod
     def forward(self, batch: Batch) -> Fields:
         """The states at the batch's valid times, (B, L, C, H, W)."""
 
-    def objective(self, batch: Batch, loss: Loss, generator: torch.Generator | None = None) -> Tensor:  # noqa: ARG002 - generative models draw from it
-        """The training loss of a batch, a scalar; generative models bring their own."""
+    def objective(self, batch: Batch, loss: Loss) -> Tensor:
+        """The training loss of a batch, a scalar; diffusion models bring their own around `loss`."""
         assert batch.target is not None
         assert batch.mask is not None
-        return loss(self(batch), batch.target, batch.mask)
+        return loss(self.step(batch), batch.target, batch.mask)
 
-    def step(self, batch: Batch, generator: torch.Generator | None = None) -> Fields:  # noqa: ARG002
-        """One step of a rollout, (B, L, C, H, W); generative models draw a sample."""
+    def step(self, batch: Batch, noise: Noise | None = None) -> Fields:  # noqa: ARG002 - generative models draw from it
+        """One step of a rollout, (B, L, C, H, W); generative models draw a sample, each row with its own noise."""
         prediction: Fields = self(batch)
         return prediction
+
+
+def free_noise(like: Tensor) -> Noise:
+    """Noise from torch's global random state, on the device of `like`: for training, which seeds it by step."""
+    return lambda shape: torch.randn(tuple(shape), device=like.device)
 
 
 def edges(padding: Padding | None, shape: Shape) -> Padding:

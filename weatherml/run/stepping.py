@@ -14,6 +14,7 @@ from weatherml.data.known import KnownFields
 from weatherml.data.transforms import Normaliser
 from weatherml.fields import Batch, Fields
 from weatherml.models.base import Model
+from weatherml.run.noise import MemberNoise
 
 Array = npt.NDArray[Any]
 
@@ -28,7 +29,8 @@ def roll(
     lead: int,
     normaliser: Normaliser,
     known: KnownFields,
-    generator: torch.Generator | None = None,
+    noise: MemberNoise | None = None,
+    first: int = 0,
 ) -> Iterator[Fields]:
     """Step a model forward from B initial times, yielding (B, C, H, W) physical fields a lead at a time.
 
@@ -39,18 +41,19 @@ def roll(
         history: (B, T, C, H, W) normalised, missing values 0.
         init_times: (B,) datetime64.
         step: the time step.
-        steps: states to yield.
+        steps: states of the whole forecast.
         lead: L, the states that one call of the model predicts.
         normaliser: to and from physical units.
         known: the known fields.
-        generator: for models that draw noise.
+        noise: for models that draw noise; None draws from torch's global state.
+        first: states that an earlier call yielded, a multiple of `lead`; `history` ends with the last of them.
     """
     T, C = history.shape[1:3]
-    state, done = history, 0
+    state, done = history, first
     while done < steps:
         valid = init_times[:, None] + step * np.arange(done + 1, done + lead + 1)
         batch = known_batch(state, valid, known)
-        physical = normaliser.denormalise(model.step(batch, generator))
+        physical = normaliser.denormalise(model.step(batch, noise.at(done // lead) if noise else None))
         yield from physical.unbind(1)[: steps - done]
         state = torch.cat([state, normaliser.normalise(physical)], dim=1)[:, -T:]
         done += lead

@@ -1,0 +1,57 @@
+"""The contract of a sampler: from noise at the largest noise level to a sample at none.
+
+Everything is in the variables of Karras et al. 2022 (arXiv 2206.00364): x = y + sigma n, with y the clean
+field in units in which its standard deviation is about 1. A DDPM's x_t = a_t y + s_t n is x_t / a_t at
+sigma = s_t / a_t here, so every sampler serves every denoiser.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias
+
+from pydantic import PositiveInt
+from torch import Tensor
+
+from weatherml.config import Config
+from weatherml.fields import Noise
+from weatherml.registry import Registry
+
+SAMPLERS: Registry[Sampler] = Registry("samplers")
+Denoise: TypeAlias = Callable[[Tensor, float], Tensor]
+"""D(x; sigma): the expected clean field, of x's shape (B, ...)."""
+
+
+class Sampler(Config, ABC):
+    """A solver of the reverse process; see each member for its order.
+
+    Attributes:
+        steps: noise levels before zero.
+        order: of convergence in the step, global.
+        stochastic: whether it draws noise on the way.
+        discrete: whether it needs a model that was trained on a discrete schedule, as DDPM's are.
+    """
+
+    order: ClassVar[int]
+    stochastic: ClassVar[bool] = False
+    discrete: ClassVar[bool] = False
+
+    steps: PositiveInt = 20
+
+    @property
+    @abstractmethod
+    def calls(self) -> int:
+        """Calls of the denoiser for one sample."""
+
+    @abstractmethod
+    def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:
+        """A sample, of the shape of `start`.
+
+        Args:
+            denoise: the denoiser.
+            start: (B, ...) noise of standard deviation sigmas[0].
+            sigmas: (steps + 1,) float64 on the CPU, decreasing, the last one 0.
+            noise: draws (B, ...) standard normal numbers, for stochastic samplers; already inflated, where
+                calibration asks for it.
+        """
