@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import typer
 
+from cli.ensemble import ensemble
 from cli.evaluate import evaluate
 from cli.inspect import inspect
 from cli.list import list_members
@@ -21,6 +22,7 @@ def add_commands(app: typer.Typer) -> None:
         "prepare": prepare,
         "train": train,
         "rollout": rollout,
+        "ensemble": ensemble,
         "evaluate": evaluate,
         "plan": plan,
         "inspect": inspect,

@@ -22,7 +22,10 @@ def evaluate(
     truth: Annotated[Path | None, typer.Option("--truth", help="Dataset to score against; the newest if none.")] = None,
     baselines: Annotated[
         list[str] | None,
-        typer.Option("--baseline", help="persistence, climatology, oracle, ... (`wml list baselines`); repeats."),
+        typer.Option(
+            "--baseline",
+            help="persistence, climatology, climatological-ensemble, oracle, ... (`wml list baselines`); repeats.",
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", help="Folder for scores.json and report.html.")] = None,
     states: Annotated[

@@ -14,6 +14,13 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, for example train.lr=0.001."),
 ]
+Init = Annotated[
+    list[str] | None,
+    typer.Option("--init", help="ISO time, `last` or `test` (all of the test part); repeats. [default: 16 of test]"),
+]
+Hours = Annotated[float | None, typer.Option("--hours", help="Length in hours. [default: 24 steps]")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Length in model steps, instead of hours.")]
+Output = Annotated[Path | None, typer.Option("--output", help="Forecast to write, .zarr or .nc.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

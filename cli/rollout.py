@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from cli.defaults import FORECASTS, dataset_path, fresh, run_path
 from cli.display import bar, say
-from cli.options import Data, Device, DeviceOption, Overwrite, Run
+from cli.options import Data, Device, DeviceOption, Hours, Init, Output, Overwrite, Run, Steps
 
 
 def rollout(
     run: Run = None,
     data: Data = None,
-    init: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--init", help="ISO time, `last` or `test` (all of the test part); repeats. [default: 16 of test]"
-        ),
-    ] = None,
-    hours: Annotated[float | None, typer.Option(help="Length in hours. [default: 24 steps]")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Length in model steps, instead of hours.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="Forecast to write, .zarr or .nc.")] = None,
+    init: Init = None,
+    hours: Hours = None,
+    steps: Steps = None,
+    output: Output = None,
     device: DeviceOption = Device.auto,
     overwrite: Overwrite = False,
 ) -> None:

@@ -29,6 +29,7 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the data, instead of steps.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Length by the clock, instead of steps.")] = None,
     device: DeviceOption = Device.auto,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights, order and noise.")] = None,
     resume: Annotated[Resume, typer.Option(help="Go on with the run if it is there.")] = Resume.auto,
@@ -39,12 +40,13 @@ def train(
     from weatherml.run.experiment import resolve
     from weatherml.train.trainer import train
 
-    if steps is not None and epochs is not None:
-        raise UsageError("--steps and --epochs: give one of them")
-    given = {"train.steps": steps, "train.epochs": epochs, "train.seed": seed}
+    lengths = {"train.steps": steps, "train.epochs": epochs, "train.minutes": minutes}
+    if sum(length is not None for length in lengths.values()) > 1:
+        raise UsageError("--steps, --epochs and --minutes: give one of them")
+    given = {**lengths, "train.seed": seed}
     options = [f"{key}={value}" for key, value in given.items() if value is not None]
-    if steps is not None:
-        options.append("train.epochs=null")
+    if steps is not None or epochs is not None:  # a configuration's own length must not decide
+        options += [f"{key}=null" for key in ("train.epochs", "train.minutes") if lengths[key] is None]
     experiment = resolve(config, model=model, assignments=[*options, *(assignments or [])])
     path = run or fresh(RUNS, f"{experiment.model.kind}-{timestamp()}")
     with bar("train") as progress:

@@ -10,7 +10,6 @@ import pytest
 import torch
 import xarray as xr
 
-from weatherml.config import parse
 from weatherml.data.store import open_dataset
 from weatherml.errors import BadDataError, MissingInputError, OutputError, UsageError, WMLError
 from weatherml.forecast.length import forecast_steps
@@ -18,24 +17,6 @@ from weatherml.forecast.rollout import rollout
 from weatherml.forecast.store import ForecastWriter
 from weatherml.models.prediction import ChangeModel
 from weatherml.run.directory import Run
-from weatherml.run.experiment import Experiment
-from weatherml.train.trainer import train
-
-
-@pytest.fixture(scope="module")
-def persistence(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    path = tmp_path_factory.mktemp("runs") / "persistence"
-    return train(parse(Experiment, {"model": "persistence", "loss": "l1"}), small_dataset, path, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def learned(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    settings = {
-        "model": {"kind": "unet-residual", "base_features": 8, "depth": 1, "blocks": 1},
-        "loss": "mse",
-        "train": {"steps": 5, "batch": 2, "precision": "32-true"},
-    }
-    return train(parse(Experiment, settings), small_dataset, tmp_path_factory.mktemp("runs") / "learned", device="cpu")
 
 
 def opened(path: Path) -> xr.Dataset:
@@ -111,7 +92,7 @@ def test_the_valid_part_is_kept_where_a_forecast_turns_non_finite(
 def test_a_killed_rollout_goes_on_and_ends_the_same(
     learned: Run, small_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("weatherml.forecast.rollout.BATCH_POINTS", 1)
+    monkeypatch.setattr("weatherml.forecast.rows.BATCH_POINTS", 1)
     arguments: dict[str, Any] = {"init": ["test"], "steps": 2, "device": "cpu"}
     rollout(learned.path, small_dataset, output=tmp_path / "whole.zarr", **arguments)
     complete, calls = ForecastWriter.complete, []

@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 
 from weatherml.metrics.bias import Bias
-from weatherml.metrics.crps import CRPS
+from weatherml.metrics.crps import CRPS, pair_distances
 from weatherml.metrics.mae import MAE
 from weatherml.metrics.reduce import area_sum
 from weatherml.metrics.rmse import RMSE
@@ -45,6 +45,13 @@ def test_fair_crps_as_in_scores(members: int) -> None:
     ensemble = REAL_FORECAST.isel(member=slice(members))
     expected = scores.probability.crps_for_ensemble(ensemble, REAL_TRUTH, "member", method="fair", preserve_dims="lead")
     np.testing.assert_allclose(value(CRPS(), FORECAST[:, :members]), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("members", [2, 10, 16, 50])
+def test_sorted_pairs_are_all_pairs(members: int) -> None:
+    x = torch.from_numpy(RNG.normal(280, 10, (2, members, 5, 4)).round(1))  # with ties
+    pairs = (x.unsqueeze(1) - x.unsqueeze(2)).abs().sum((1, 2)) / 2
+    torch.testing.assert_close(pair_distances(x), pairs, rtol=1e-12, atol=0)
 
 
 def test_crps_of_one_member_is_its_mae() -> None:

@@ -83,18 +83,40 @@ def test_two_equal_cases_score_as_one(metric: Metric) -> None:
     torch.testing.assert_close(metric.value(add(one, one)), metric.value(one))
 
 
+@pytest.mark.parametrize("metric", cards(), ids=ids)
+def test_diagrams_have_a_row_for_each_lead(metric: Metric) -> None:
+    truth, forecast = fields(0, L, H, W), fields(1, L, M, H, W)
+    mask = torch.ones(L, H, W, dtype=torch.bool)
+    mask[1] = False
+    found = metric.diagram(metric.statistics(forecast, truth, mask, ROWS))
+    if found is None:
+        return
+    assert found.bins.diff().gt(0).all()
+    for values in found.arrays.values():
+        assert values.dtype == torch.float64
+        assert values.shape in {(L,), (L, len(found.bins))}
+        assert values[1].isnan().all()
+        assert values[0].isfinite().any()
+
+
 def test_names_of_the_score_card() -> None:
     names = {metric.name for metric in cards()}
     assert {"rmse", "mae", "bias", "crps", "spread_skill_ratio", "log_spectral_distance"} < names
     assert {"csi_20dbz", "pod_20dbz", "far_20dbz", "frequency_bias_20dbz"} < names
     assert {"fss_20dbz_3km", "fss_20dbz_9km", "fss_20dbz_27km", "fss_20dbz_81km"} < names
+    assert {"brier_20dbz", "brier_skill_20dbz", "fair_brier_20dbz", "roc_auc_20dbz"} < names
+    assert {"nep_brier_20dbz_9km", "nmep_brier_20dbz_81km", "rank_histogram"} < names
+    assert {"spread_error_correlation", "spread_activity_correlation"} < names
     assert len(names) == len(cards())
 
 
 def test_variables_without_thresholds_have_no_event_scores() -> None:
     plain = Variable(name="t", units="K")
     names = [metric.name for kind in METRICS for metric in METRICS[kind].score_card(plain, None)]
-    assert sorted(names) == ["bias", "crps", "log_spectral_distance", "mae", "rmse", "spread_skill_ratio"]
+    assert sorted(names) == [
+        "bias", "crps", "log_spectral_distance", "mae", "rank_histogram", "rmse", "spread_error_correlation",
+        "spread_skill_ratio",
+    ]  # fmt: skip
 
 
 def test_an_unknown_metric_is_refused_with_the_nearest() -> None:

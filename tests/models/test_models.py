@@ -10,10 +10,12 @@ from torch import Tensor
 
 from weatherml.config import load, parse, parse_member, shipped_names
 from weatherml.errors import ConfigError
-from weatherml.fields import Batch, Shape
+from weatherml.fields import Batch, Noise, Shape
 from weatherml.models import MODELS
 from weatherml.models.base import Model, edges
+from weatherml.models.diffusion import DiffusionModel
 from weatherml.nn.padding import Padding
+from weatherml.samplers import SAMPLERS
 
 SMALL = {"simple-cnn": {"base_features": 8, "blocks": 2}, "persistence": {}}
 UNET = {"base_features": 8, "depth": 2, "blocks": 1, "attention": [2]}
@@ -45,7 +47,16 @@ def make_batch(shape: Shape, cases: int = 2, seed: int = 0) -> Batch:
 
 def build(name: str, shape: Shape, *, seed: int = 0, **settings: object) -> Model:
     torch.manual_seed(seed)
-    return parse(MODELS[name], {**SMALL.get(name, UNET), **settings}).build(shape)
+    model = parse(MODELS[name], {**SMALL.get(name, UNET), **settings}).build(shape)
+    if isinstance(model, DiffusionModel):
+        model.sampler = SAMPLERS["euler"](steps=2)
+    return model
+
+
+def fixed(shift: int = 0) -> Noise:
+    """The same noise every time, moved along x."""
+    draw = torch.Generator().manual_seed(7)
+    return lambda shape: torch.randn(tuple(shape), generator=draw).roll(shift, -1)
 
 
 def trained(model: Model) -> Model:
@@ -98,6 +109,7 @@ def test_a_few_steps_learn_a_batch(name: str) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
     losses = []
     for _ in range(40):
+        torch.manual_seed(3)  # the same noise, and noise levels, each time
         loss = model.objective(batch, squared)
         optimizer.zero_grad()
         loss.backward()
@@ -111,7 +123,7 @@ def test_the_seed_decides(name: str) -> None:
     shape = make_shape()
     batch = make_batch(shape)
     one, same, other = (build(name, shape, seed=seed) for seed in (0, 0, 1))
-    assert torch.equal(one(batch), same(batch))
+    assert torch.equal(one.step(batch, fixed()), same.step(batch, fixed()))
     parameters = list(zip(one.parameters(), same.parameters(), strict=True))
     assert all(torch.equal(a, b) for a, b in parameters)
     drawn = [torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True)]
@@ -122,17 +134,18 @@ def test_the_seed_decides(name: str) -> None:
 def test_channels_last_computes_the_same(name: str) -> None:
     shape = make_shape((9, 14))
     model, batch = trained(build(name, shape)), make_batch(shape)
-    expected = model(batch)
-    torch.testing.assert_close(model.to(memory_format=torch.channels_last)(batch), expected, rtol=1e-4, atol=1e-4)
+    expected = model.step(batch, fixed())
+    other = model.to(memory_format=torch.channels_last).step(batch, fixed())
+    torch.testing.assert_close(other, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_autocast_stays_near_and_returns_float32(name: str) -> None:
     shape = make_shape()
     model, batch = trained(build(name, shape)), make_batch(shape)
-    expected = model(batch)
+    expected = model.step(batch, fixed())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        low = model(batch)
+        low = model.step(batch, fixed())
     assert low.dtype == torch.float32
     torch.testing.assert_close(low, expected, rtol=0.05, atol=0.05 * expected.abs().max().item())
 
@@ -143,10 +156,11 @@ def test_circular_padding_is_equivariant_to_shifts(name: str) -> None:
     model = trained(build(name, shape, padding={"y": "reflect", "x": "circular"}))
     batch = make_batch(shape)
     shifted = batch.map(lambda tensor: tensor.roll(4, -1) if tensor.ndim > 2 else tensor)  # 2^depth = 4
-    torch.testing.assert_close(model(shifted), model(batch).roll(4, -1), rtol=1e-4, atol=1e-5)
+    expected = model.step(batch, fixed()).roll(4, -1)
+    torch.testing.assert_close(model.step(shifted, fixed(4)), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["persistence", "simple-cnn", "unet-residual"])
+@pytest.mark.parametrize("name", ["crps", "persistence", "simple-cnn", "unet-residual"])
 @pytest.mark.parametrize("autocast", [False, True])
 def test_begins_as_persistence_to_the_last_bit(name: str, autocast: bool) -> None:
     shape = make_shape(T=2, L=2)

@@ -1,11 +1,26 @@
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from weatherml.nn.attention import SelfAttention
-from weatherml.nn.blocks import Conv, Down, Norm, ResidualBlock, Up, set_checkpointing
+from weatherml.nn.blocks import (
+    Conv,
+    Down,
+    FiLM,
+    NoiseMaps,
+    Norm,
+    NormKind,
+    PointNorm,
+    ResidualBlock,
+    Stage,
+    Up,
+    set_checkpointing,
+)
 from weatherml.nn.padding import Padding
 
 MODES = ["zeros", "reflect", "circular"]
@@ -34,15 +49,69 @@ def test_norm_takes_groups_that_divide(channels: int, groups: int) -> None:
     assert Norm(channels).num_groups == groups
 
 
-def test_norm_stays_in_bf16_under_autocast() -> None:
-    x = torch.randn(2, 16, 8, 8)
+def test_point_norm_by_hand() -> None:
+    x = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)
+    # root of the mean square: sqrt((9 + 16) / 2) = 3.536; 3 / 3.536 = 0.849, 4 / 3.536 = 1.131
+    torch.testing.assert_close(PointNorm(2)(x).flatten(), torch.tensor([0.849, 1.131]), rtol=1e-3, atol=0)
+
+
+def test_point_norm_pools_over_no_neighbour() -> None:
+    x = torch.randn(2, 16, 4, 5)
+    torch.testing.assert_close(PointNorm(16)(x)[..., 1:3, 2:4], PointNorm(16)(x[..., 1:3, 2:4]))
+    assert PointNorm(16)(torch.zeros(1, 16, 2, 2)).abs().max() == 0
+
+
+@pytest.mark.parametrize("norm", [Norm, PointNorm])
+def test_norms_bring_any_scale_to_one(norm: type[nn.Module]) -> None:
+    x = torch.randn(2, 64, 16, 16)
+    for scale in (0.1, 1.0, 1e4):
+        assert norm(64)(scale * x).std().item() == pytest.approx(1, abs=0.03)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        low = Norm(16)(x.bfloat16())
+        low = norm(64)(x.bfloat16())
     assert low.dtype == torch.bfloat16
-    torch.testing.assert_close(low.float(), Norm(16)(x), rtol=0.05, atol=0.05)
+    torch.testing.assert_close(low.float(), norm(64)(x), rtol=0.05, atol=0.05)
 
 
-@pytest.mark.parametrize("block", [ResidualBlock(8, padding=Padding()), SelfAttention(64)])
+@pytest.mark.parametrize("norm", ["group", "point"])
+@pytest.mark.parametrize(("kind", "grid"), [(partial(FiLM, vector=3), (1, 1)), (partial(NoiseMaps, maps=3), (5, 6))])
+def test_a_condition_acts_on_the_second_norm(kind: Any, grid: tuple[int, int], norm: NormKind) -> None:
+    block: Any = ResidualBlock(8, padding=Padding(), norm=norm, condition=kind)
+    x, condition = torch.randn(2, 8, 5, 6), torch.randn(2, 3, *grid)
+    nn.init.normal_(block.outward[-1].weight)
+    plain = x + block.outward(block.norm(block.inward(x)))
+    assert torch.equal(block(x, condition), plain)  # its layer begins as zero
+    for parameter in block.condition.parameters():
+        nn.init.normal_(parameter)
+    expected = x + block.outward(block.condition(block.norm(block.inward(x)), condition))
+    torch.testing.assert_close(block(x, condition), expected)
+    assert not torch.allclose(block(x, condition), plain)
+
+
+def test_film_scales_and_shifts() -> None:
+    film = FiLM(2, vector=1)
+    film.affine.bias.data = torch.tensor([1.0, -0.5, 10.0, 20.0])  # scales of two channels, then their shifts
+    x = torch.ones(1, 2, 3, 3) * torch.tensor([3.0, 4.0]).view(2, 1, 1)
+    out = film(x, torch.zeros(1, 1, 1, 1))
+    assert out[0, :, 0, 0].tolist() == [3 * (1 + 1) + 10, 4 * (1 - 0.5) + 20]
+
+
+def test_maps_of_noise_are_mixed_and_added() -> None:
+    maps = NoiseMaps(1, maps=2)
+    maps.mix.weight.data = torch.tensor([2.0, -1.0]).view(1, 2, 1, 1)
+    x, noise = torch.randn(1, 1, 3, 3), torch.randn(1, 2, 3, 3)
+    torch.testing.assert_close(maps(x, noise), x + 2 * noise[:, :1] - noise[:, 1:])
+
+
+def test_a_stage_gives_every_block_the_same_condition() -> None:
+    blocks = [ResidualBlock(8, padding=Padding(), condition=partial(FiLM, vector=3)), SelfAttention(8)]
+    x, condition = torch.randn(2, 8, 5, 6), torch.randn(2, 3, 1, 1)
+    for block in blocks:
+        for parameter in block.parameters():
+            nn.init.normal_(parameter, std=0.3)
+    torch.testing.assert_close(Stage(*blocks)(x, condition), blocks[1](blocks[0](x, condition)))
+
+
+@pytest.mark.parametrize("block", [ResidualBlock(8, padding=Padding()), SelfAttention(64, norm="point")])
 def test_residual_blocks_begin_as_the_identity(block: nn.Module) -> None:
     x = torch.randn(2, 64 if isinstance(block, SelfAttention) else 8, 5, 6)
     assert torch.equal(block(x), x)
@@ -96,7 +165,7 @@ def test_up_interpolates_across_a_circular_edge() -> None:
 
 def test_checkpointing_changes_memory_and_nothing_else() -> None:
     network = nn.Sequential(Conv(3, 8, padding=Padding()), ResidualBlock(8, padding=Padding(), dropout=0.3))
-    nn.init.normal_(network[1].branch[-1].weight)
+    nn.init.normal_(network[1].outward[-1].weight)
     x = torch.randn(2, 3, 6, 6)
 
     def gradients(on: bool) -> tuple[list[torch.Tensor], int]:

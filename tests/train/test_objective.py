@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from weatherml.fields import Batch, Fields
 from weatherml.models.base import Model
 from weatherml.run.experiment import resolve
-from weatherml.train.objective import follow, horizon_at
+from weatherml.train.objective import follow, horizon_at, repeated
 
 
 class Shift(Model):
@@ -50,6 +50,38 @@ def test_errors_grow_along_the_horizon(horizon: int, expected: float) -> None:
     assert model.amount.grad is not None
     # d/da mean_k (k a - k)^2 = mean_k 2 k^2 (a - 1)
     assert float(model.amount.grad) == pytest.approx(sum(-(k**2) for k in range(1, horizon + 1)) / horizon)
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_each_member_forecasts_for_itself(horizon: int) -> None:
+    seen: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+
+    class Drift(Shift):
+        """Row k of a call drifts by k."""
+
+        def forward(self, batch: Batch) -> Fields:
+            rows = torch.arange(len(batch.history)).view(-1, 1, 1, 1, 1)
+            return batch.history[:, -1:] + rows
+
+    def spy(prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        assert mask.shape == target.shape
+        seen.append((tuple(prediction.shape), tuple(target.shape)))
+        return prediction[..., 0, 0].mean()
+
+    total = follow(Drift(0.0), rising(3), spy, horizon=horizon, lead=1, bounded=lambda x: x, members=3)
+    assert seen == [((6, 1, 1, 4, 5), (2, 1, 1, 4, 5))] * horizon
+    # rows 0 to 5 drift by 2.5 a call in the mean, each from where it was: 2.5, 5, 7.5
+    assert float(total) == pytest.approx(2.5 * (horizon + 1) / 2)
+
+
+def test_repeated_rows_lie_side_by_side() -> None:
+    batch = rising(2).map(lambda tensor: tensor + torch.arange(len(tensor)).view(-1, *[1] * (tensor.ndim - 1)))
+    several = repeated(batch, 2)
+    assert several.history[:, 0, 0, 0, 0].tolist() == [0, 0, 1, 1]
+    assert several.valid_time[:, 0].tolist() == [0, 0, 1, 1]
+    assert several.target is batch.target
+    assert several.static is batch.static
+    assert repeated(batch, 1) is batch
 
 
 def test_states_are_bounded_before_they_are_fed_back() -> None:

@@ -11,13 +11,16 @@ from weatherml.losses import LOSSES
 from weatherml.losses.base import Weights
 from weatherml.models import MODELS
 from weatherml.nn.blocks import set_checkpointing
+from weatherml.samplers import SAMPLERS
+from weatherml.train.objective import repeated
 from weatherml.train.plan import Plan, StepSettings, plan
 
 SMALL: dict[str, dict[str, int]] = {
     "persistence": {},
     "simple-cnn": {"base_features": 8, "blocks": 1},
-    "unet-residual": {"base_features": 8, "blocks": 1, "depth": 2},
+    **{kind: {"base_features": 8, "blocks": 1, "depth": 2} for kind in ("unet-residual", "crps", "ddpm", "edm")},
 }
+SAMPLER = SAMPLERS["dpm-solver++"](steps=16)
 CONUS = Shape(channels=7, forcing=7, static=3, height=1059, width=1799, delta_std=(0.5,) * 7)
 
 
@@ -26,15 +29,17 @@ def make_shape(height: int = 41, width: int = 78) -> Shape:
 
 
 def make_plan(kind: str, shape: Shape, loss: str = "weather", **settings: object) -> Plan:
-    return plan(MODELS[kind](**SMALL[kind]), shape, loss=LOSSES[loss](), settings=StepSettings.model_validate(settings))
+    model = MODELS[kind](**SMALL[kind])
+    sampler = SAMPLER if MODELS[kind].sampler else None
+    return plan(model, shape, loss=LOSSES[loss](), settings=StepSettings.model_validate(settings), sampler=sampler)
 
 
-def measured_peak(kind: str, shape: Shape, cases: int, *, checkpointing: bool) -> int:
+def measured_peak(kind: str, shape: Shape, cases: int, *, checkpointing: bool, loss: str) -> int:
     """The allocator's own count of a real step on real tensors, from torch's profiler."""
     model = MODELS[kind](**SMALL[kind]).build(shape)
     set_checkpointing(model, checkpointing)
     weights = Weights(scale=torch.tensor(shape.delta_std), variable=torch.ones(2), rows=torch.ones(shape.height))
-    loss = LOSSES["weather"]().build(weights)
+    objective = LOSSES[loss]().build(weights)
     state = torch.zeros(cases, 1, 2, shape.height, shape.width)
     known = state[:, :, :1].clone()
     valid_time = torch.zeros(cases, 1, dtype=torch.int64)
@@ -49,7 +54,7 @@ def measured_peak(kind: str, shape: Shape, cases: int, *, checkpointing: bool) -
     optimizer = torch.optim.AdamW(model.parameters())
 
     def step() -> None:
-        model.objective(batch, loss).backward()
+        model.objective(repeated(batch, objective.members), objective).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -67,12 +72,20 @@ def measured_peak(kind: str, shape: Shape, cases: int, *, checkpointing: bool) -
 
 
 @pytest.mark.parametrize(
-    ("kind", "checkpointing"), [("unet-residual", "none"), ("unet-residual", "blocks"), ("simple-cnn", "none")]
+    ("kind", "checkpointing"),
+    [
+        ("unet-residual", "none"),
+        ("unet-residual", "blocks"),
+        ("simple-cnn", "none"),
+        *((kind, "none") for kind in ("crps", "ddpm", "edm")),
+        ("crps", "blocks"),
+    ],
 )
 def test_training_peak_is_what_the_allocator_counts(kind: str, checkpointing: str) -> None:
     shape = make_shape()
-    predicted = make_plan(kind, shape, batch=2, averages=0, checkpointing=checkpointing).train_peak_bytes
-    measured = measured_peak(kind, shape, 2, checkpointing=checkpointing == "blocks")
+    loss = MODELS[kind].loss
+    predicted = make_plan(kind, shape, loss, batch=2, averages=0, checkpointing=checkpointing).train_peak_bytes
+    measured = measured_peak(kind, shape, 2, checkpointing=checkpointing == "blocks", loss=loss)
     assert predicted == pytest.approx(measured, rel=0.15)  # kernels' own scratch space is not seen
 
 
@@ -106,6 +119,27 @@ def test_what_costs_memory_and_what_saves_it() -> None:
     assert again.flops_per_step > base.flops_per_step
     assert without.train_peak_bytes == base.train_peak_bytes - weights
     assert base.train_peak_bytes < summed.train_peak_bytes <= base.train_peak_bytes + weights
+
+
+def test_members_of_the_loss_are_cases_of_the_network() -> None:
+    shape = make_shape(16, 16)
+    two, four = (
+        plan(MODELS["crps"](**SMALL["crps"]), shape, loss=LOSSES["crps"](members=members)) for members in (2, 4)
+    )
+    assert four.flops_per_step == 2 * two.flops_per_step
+    assert four.train_peak_bytes > 1.5 * two.train_peak_bytes
+    assert four.inference_peak_bytes == two.inference_peak_bytes
+
+
+@pytest.mark.parametrize("kind", ["ddpm", "edm"])
+def test_more_sampler_steps_take_no_more_memory(kind: str) -> None:
+    peaks = {
+        plan(
+            MODELS[kind](**SMALL[kind]), make_shape(), loss=LOSSES["mse"](), sampler=SAMPLERS["heun"](steps=steps)
+        ).inference_peak_bytes
+        for steps in (4, 40)
+    }
+    assert len(peaks) == 1
 
 
 def test_persistence_costs_no_training() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import pytest
 import torch
 
 from weatherml.config import parse
-from weatherml.errors import ConfigError, StoppedError, WMLError
+from weatherml.data.store import open_dataset
+from weatherml.errors import ConfigError, MissingInputError, StoppedError, WMLError
 from weatherml.losses.l1 import L1Loss
 from weatherml.models import MODELS
 from weatherml.run import checkpoint
+from weatherml.run.calibration import Calibration
 from weatherml.run.directory import Run
 from weatherml.run.experiment import Experiment, resolve
+from weatherml.samplers import SAMPLERS
 from weatherml.train.optimizer import learning_rate
 from weatherml.train.trainer import train
 
@@ -26,14 +30,19 @@ SMALL: dict[str, dict[str, Any]] = {
     "simple-cnn": {"base_features": 8, "blocks": 1},
     "unet": {"base_features": 8, "depth": 1, "blocks": 1},
     "unet-residual": {"base_features": 8, "depth": 1, "blocks": 1},
+    "crps": {"base_features": 8, "depth": 1, "blocks": 1},
+    "ddpm": {"base_features": 8, "depth": 1, "blocks": 1, "condition_features": 4, "prediction": "v", "drop": 0.1},
+    "edm": {"base_features": 8, "depth": 1, "blocks": 1},
 }
+GENERATIVE = sorted(name for name in MODELS if MODELS[name].generative)
 
 
-def experiment(model: str = "unet-residual", **training: Any) -> Experiment:
+def experiment(model: str = "unet-residual", parameters: Any = None, **training: Any) -> Experiment:
+    """A small experiment with a model's usual loss, and two steps of its usual sampler."""
     settings = {
         "data": {"flips": True, "noise": 0.05},
-        "model": {"kind": model, **SMALL.get(model, {})},
-        "loss": {"kind": "weather"},
+        "model": {"kind": model, **SMALL.get(model, {}), **(parameters or {})},
+        **({"sampler": {"steps": 2}} if MODELS[model].sampler else {}),
         "train": {
             "steps": 12,
             "batch": 2,
@@ -41,6 +50,7 @@ def experiment(model: str = "unet-residual", **training: Any) -> Experiment:
             "lr": 0.003,
             "precision": "32-true",
             "validation": {"every": 5, "cases": 2, "lead_steps": 2},
+            "calibration": {"cases": 4},
             **training,
         },
     }
@@ -51,9 +61,12 @@ def lines(run: Run) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("stop_at", [1, 5, 11])
-def test_a_stopped_run_goes_on_to_the_same_bits(small_dataset: Path, tmp_path: Path, stop_at: int) -> None:
-    config = experiment("unet-residual", validation={"every": 3, "cases": 2, "lead_steps": 2})
+@pytest.mark.parametrize(
+    ("model", "stop_at"), [*(("unet-residual", step) for step in (1, 5, 11)), *((name, 5) for name in GENERATIVE)]
+)
+def test_a_stopped_run_goes_on_to_the_same_bits(small_dataset: Path, tmp_path: Path, model: str, stop_at: int) -> None:
+    validation = {"every": 3, "cases": 2, "lead_steps": 1 if model in GENERATIVE else 2}
+    config = experiment(model, validation=validation)
     whole = train(config, small_dataset, tmp_path / "whole", device="cpu")
 
     def stop(report: Any) -> None:
@@ -77,6 +90,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(small_dataset: Path, tmp_path: P
         for key, weight in theirs.average.items():
             assert torch.equal(ours.average[key], weight), key
     assert lines(parts) == lines(whole_again)
+    assert Calibration.load(parts.path) == Calibration.load(whole.path)
 
 
 def test_training_beats_persistence_on_a_world_that_moves(small_dataset: Path, tmp_path: Path) -> None:
@@ -100,6 +114,70 @@ def test_golden_loss_curve(small_dataset: Path, tmp_path: Path, model: str, monk
         file.write_text(json.dumps([round(loss, 6) for loss in curve]) + "\n")
         pytest.fail(f"{file} was absent and is written now; look at it and commit it")
     assert curve == pytest.approx(json.loads(file.read_text()), rel=2e-3)  # processors round differently
+
+
+@pytest.mark.parametrize("model", GENERATIVE)
+def test_a_generative_run_is_validated_and_calibrated(small_dataset: Path, tmp_path: Path, model: str) -> None:
+    run = train(experiment(model, steps=20), small_dataset, tmp_path / "run", device="cpu")
+    fit = Calibration.load(run.path)
+    assert fit is not None
+    assert fit.sampler == (run.experiment.sampler.settings() if run.experiment.sampler else None)
+    names = run.lineage.names
+    assert fit.before.keys() == fit.after.keys() <= set(names)
+    last = [line for line in lines(run) if "skill" in line][-1]
+    assert {key.removeprefix("spread_skill/") for key in last if key.startswith("spread_skill/")} <= set(names)
+    loaded: Any = run.load_model()
+    assert tuple(loaded.temperature.flatten().tolist()) == pytest.approx(fit.temperature)
+    levels = [key for line in lines(run) for key in line if key.startswith("sigma/")]
+    assert bool(levels) == (run.experiment.sampler is not None)
+
+
+def test_another_sampler_leaves_the_calibration_out(
+    small_dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = train(experiment("edm", steps=2), small_dataset, tmp_path / "run", device="cpu")
+    fit = Calibration.load(run.path)
+    assert fit is not None
+    replace(fit, temperature=(1.2,) * len(fit.temperature)).save(run.path)
+    assert run.experiment.sampler is not None
+    loaded: Any = run.load_model(run.experiment.sampler)
+    assert loaded.temperature.flatten().tolist() == pytest.approx([1.2] * len(fit.temperature))
+    assert "sampler" not in caplog.text
+    other: Any = run.load_model(SAMPLERS["euler"](steps=3))
+    assert (other.temperature == 1).all()
+    assert other.sampler == SAMPLERS["euler"](steps=3)
+    assert "calibrated for another sampler" in caplog.text
+
+
+def test_no_calibration_where_none_is_wanted(small_dataset: Path, tmp_path: Path) -> None:
+    run = train(experiment("crps", steps=2, calibration={"cases": 0}), small_dataset, tmp_path / "run", device="cpu")
+    assert Calibration.load(run.path) is None
+    assert (run.load_model().temperature == 1).all()  # type: ignore[union-attr]
+
+
+def test_an_ensemble_starts_from_a_deterministic_network(small_dataset: Path, tmp_path: Path) -> None:
+    alike = {"norm": "point", "scaled_inputs": True}
+    first = train(experiment(parameters=alike, steps=20), small_dataset, tmp_path / "first", device="cpu")
+    config = experiment("crps", steps=1, lr=1e-30, weight_decay=0.0, start=str(first.path), calibration={"cases": 0})
+    ours: Any = train(config, small_dataset, tmp_path / "crps", device="cpu").load_model()
+    theirs: Any = first.load_model()
+    for name, weight in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], weight), name
+    new = ours.state_dict().keys() - theirs.state_dict().keys()
+    assert new
+    assert all(ours.state_dict()[name].abs().max() < 1e-20 for name in new)  # the layers of noise
+    shape = ours.inputs.channels, *open_dataset(small_dataset).grid.shape
+    x, maps = torch.randn(2, *shape), torch.randn(2, ours.noise_channels, *shape[1:])
+    with torch.no_grad():
+        torch.testing.assert_close(ours.network(x, maps), theirs.network(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_start_that_does_not_fit_is_refused(small_dataset: Path, tmp_path: Path) -> None:
+    first = train(experiment("simple-cnn", steps=1), small_dataset, tmp_path / "first", device="cpu")
+    with pytest.raises(ConfigError, match=r"train\.start: .*first is a simple-cnn of other sizes"):
+        train(experiment("crps", start=str(first.path)), small_dataset, tmp_path / "run", device="cpu")
+    with pytest.raises(MissingInputError, match="no such run"):
+        train(experiment(start=str(tmp_path / "absent")), small_dataset, tmp_path / "other", device="cpu")
 
 
 def test_accumulation_keeps_the_effective_batch(small_dataset: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ and normalised there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -141,7 +141,7 @@ def assemble(
     )
 
 
-def prefetched(load: Any, numbers: Iterable[int], *, ahead: int = 2) -> Iterator[Batch]:
+def prefetched(load: Any, numbers: Iterable[int], *, ahead: int = 2) -> Generator[Batch]:
     """`load(n)` for each number, read by a thread while the last batch is computed on."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="loader") as pool:
         waiting = []

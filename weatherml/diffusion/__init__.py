@@ -1,1 +1,1 @@
-"""The mathematics of diffusion: noise levels, schedules, preconditioning. All in the variables of Karras et al. 2022."""
+"""The mathematics of diffusion: noise levels, schedules, predictions; x = y + sigma n throughout."""

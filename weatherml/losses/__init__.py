@@ -1,5 +1,6 @@
 """The family of losses: one file a member, one import line each."""
 
+from weatherml.losses import crps as crps
 from weatherml.losses import gradient as gradient
 from weatherml.losses import l1 as l1
 from weatherml.losses import mse as mse

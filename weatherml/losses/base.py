@@ -40,8 +40,14 @@ class LossConfig(Config, ABC):
 
 
 class LossModule(nn.Module, ABC):
-    """A loss on (B, L, C, H, W) fields."""
+    """A loss on (B, L, C, H, W) fields.
 
+    Attributes:
+        members: forecasts of each case that it compares with the truth and each other: B is that of the target,
+            and the prediction has `members` rows for each of its rows, side by side.
+    """
+
+    members: int = 1
     scale: Tensor
     variable: Tensor
     rows: Tensor

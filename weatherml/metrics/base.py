@@ -8,6 +8,7 @@ not the mean of the scores of its days.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
@@ -20,6 +21,21 @@ from weatherml.variables import Variable
 METRICS: Registry[Metric] = Registry("metrics")
 Statistics = dict[str, Tensor]
 """Weighted sums by name, each (L,) or (L, bins) float64; they add over cases."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagram:
+    """What one number a lead cannot say: a histogram, a reliability diagram, a curve.
+
+    Attributes:
+        dim: the name of the bins' dimension.
+        bins: (bins,) its coordinate.
+        arrays: by name, (L, bins), or (L,) for a number that belongs to the diagram.
+    """
+
+    dim: str
+    bins: Tensor
+    arrays: dict[str, Tensor]
 
 
 class Metric(Config, ABC):
@@ -62,3 +78,7 @@ class Metric(Config, ABC):
 
         Leading dimensions (bootstrap resamples) pass through: sums (..., L) or (..., L, bins).
         """
+
+    def diagram(self, sums: Statistics) -> Diagram | None:  # noqa: ARG002 - most metrics are one number
+        """What else the summed statistics show, for metrics that are more than a number."""
+        return None

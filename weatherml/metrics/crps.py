@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,8 +47,17 @@ def fair_crps(forecast: Fields, truth: Fields) -> Fields:
     """Fair CRPS at each point; forecast (L, M, H, W), truth (L, H, W), result (L, H, W) float64."""
     members = forecast.shape[1]
     error = (forecast - truth.unsqueeze(1)).abs().mean(1, dtype=torch.float64)
-    if members == 1:
-        return error
-    # all pairs i < j are the pairs at distance 1, 2, ..., M - 1: one pass each and no sort
-    between = sum((forecast[:, lag:] - forecast[:, :-lag]).abs().sum(1) for lag in range(1, members))
-    return error - between / (members * (members - 1))
+    return error if members == 1 else error - pair_distances(forecast) / (members * (members - 1))
+
+
+def pair_distances(forecast: Fields) -> Fields:
+    """Sum of |x_i - x_j| over pairs i < j of members: (L, M, H, W) to (L, H, W) float64.
+
+    In ascending order x_(k), k = 1 .. M, is the upper one of k - 1 pairs and the lower one of M - k.
+    """
+    members = forecast.shape[1]
+    # numpy sorts short rows with vector instructions, several times as fast as torch
+    ascending = np.ascontiguousarray(np.moveaxis(forecast.numpy(), 1, -1))
+    ascending.sort(axis=-1)
+    weights = 2.0 * np.arange(1, members + 1) - members - 1
+    return torch.from_numpy(ascending.astype(np.float64) @ weights)

@@ -83,8 +83,14 @@ def event_share(values: Fields, mask: Tensor, threshold: float, side: Side) -> F
 
     The threshold itself counts, as in pysteps; unknown points have no event.
     """
-    event = (values >= threshold if side == "above" else values <= threshold).float()
+    event = occurs(values, threshold, side).float()
     return known(event if values.ndim == mask.ndim else event.mean(1), mask)
+
+
+@once
+def occurs(values: Fields, threshold: float, side: Side) -> Tensor:
+    """Where the event is, bool; nowhere that is unknown."""
+    return values >= threshold if side == "above" else values <= threshold
 
 
 @once

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
-from weatherml.metrics.reduce import area_sum, ensemble_mean, ratio
+from weatherml.metrics.reduce import area_sum, ensemble_mean, ensemble_variance, ratio
 from weatherml.variables import Variable
 
 
@@ -36,11 +35,8 @@ class SpreadSkillRatio(Metric):
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Variances, already times (M + 1) / M, and squared errors of the ensemble mean."""
         members = forecast.shape[1]
-        mean = ensemble_mean(forecast)
-        # not torch.var, which is ten times slower along an inner dimension
-        squares = (forecast - mean.float().unsqueeze(1)).square().sum(1, dtype=torch.float64)
-        variance = squares * ((members + 1) / (members * (members - 1)))
-        squared_error = (mean - truth).square()
+        variance = ensemble_variance(forecast) * ((members + 1) / members)
+        squared_error = (ensemble_mean(forecast) - truth).square()
         return {"variance": area_sum(variance, mask, rows), "squared_error": area_sum(squared_error, mask, rows)}
 
     def value(self, sums: Statistics) -> Tensor:

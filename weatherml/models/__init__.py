@@ -1,5 +1,8 @@
 """The family of models: one file a member, one import line each."""
 
+from weatherml.models import crps as crps
+from weatherml.models import ddpm as ddpm
+from weatherml.models import edm as edm
 from weatherml.models import persistence as persistence
 from weatherml.models import simple_cnn as simple_cnn
 from weatherml.models import unet as unet

@@ -27,6 +27,7 @@ class ModelConfig(Config, ABC):
         trainable: False where there is nothing to learn.
         generative: True where `step` draws a sample: its runs become ensembles.
         sampler: settings of the usual sampler of a model that needs one; None where a sample is one network call.
+        discrete: True where it knows only some noise levels, and samplers that ask for others do not serve it.
         loss: kind of the usual loss.
     """
 
@@ -34,6 +35,7 @@ class ModelConfig(Config, ABC):
     trainable: ClassVar[bool] = True
     generative: ClassVar[bool] = False
     sampler: ClassVar[Settings | None] = None
+    discrete: ClassVar[bool] = False
     loss: ClassVar[str] = "weather"
 
     @abstractmethod
@@ -62,6 +64,35 @@ class Model(nn.Module, ABC):
         """One step of a rollout, (B, L, C, H, W); generative models draw a sample, each row with its own noise."""
         prediction: Fields = self(batch)
         return prediction
+
+    def diagnostics(self) -> dict[str, float]:
+        """What training is to log beside the loss, of the batches since the last call."""
+        return {}
+
+
+class GenerativeModel(Model):
+    """A model whose step is a draw from a distribution.
+
+    Args:
+        temperatures: how many numbers multiply its noise: one, or one for each field that it draws.
+
+    Attributes:
+        temperature: (temperatures, 1, 1), what multiplies the noise; calibration fits it.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, temperatures: int) -> None:
+        super().__init__()
+        self.register_buffer("temperature", torch.ones(temperatures, 1, 1), persistent=False)
+
+    def forward(self, batch: Batch) -> Fields:
+        """A sample with noise from torch's global random state, (B, L, C, H, W)."""
+        return self.step(batch)
+
+    @abstractmethod
+    def step(self, batch: Batch, noise: Noise | None = None) -> Fields:
+        """A sample, (B, L, C, H, W)."""
 
 
 def free_noise(like: Tensor) -> Noise:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from weatherml.fields import Batch, Fields, Shape
 from weatherml.models.base import Model
-from weatherml.nn.inputs import stack_inputs
+from weatherml.nn.inputs import StackedInputs
 
 
 class DirectModel(Model):
@@ -16,28 +18,40 @@ class DirectModel(Model):
     Args:
         network: from (B, inputs, H, W) to (B, L*C, H, W).
         shape: the data's.
+        inputs: what makes a batch the network's input; None stacks it.
     """
 
-    def __init__(self, network: nn.Module, shape: Shape) -> None:
+    def __init__(self, network: nn.Module, shape: Shape, *, inputs: nn.Module | None = None) -> None:
         super().__init__()
         self.network = network
+        self.inputs = inputs or StackedInputs(shape)
         self.lead, self.channels = shape.lead, shape.channels
 
     def forward(self, batch: Batch) -> Fields:
         """The states at the batch's valid times, (B, L, C, H, W) in float32."""
-        out: Tensor = self.network(stack_inputs(batch))
+        out: Tensor = self.network(self.inputs(batch))
         return out.float().view(len(out), self.lead, self.channels, *out.shape[-2:])
 
 
 class ChangeModel(DirectModel):
-    """The network predicts the change since the last state: x + delta_std * f, L steps from the same x."""
+    """The network predicts the change since the last state: x + scale * f, L steps from the same x."""
 
-    delta_std: Tensor
+    scale: Tensor
 
-    def __init__(self, network: nn.Module, shape: Shape) -> None:
-        super().__init__(network, shape)
-        self.register_buffer("delta_std", torch.tensor(shape.delta_std).view(-1, 1, 1), persistent=False)
+    def __init__(self, network: nn.Module, shape: Shape, *, inputs: nn.Module | None = None) -> None:
+        super().__init__(network, shape, inputs=inputs)
+        self.register_buffer("scale", change_scale(shape), persistent=False)
 
     def forward(self, batch: Batch) -> Fields:
         """The states at the batch's valid times, (B, L, C, H, W); added in float32 also under autocast."""
-        return batch.history[:, -1:].float() + self.delta_std * super().forward(batch)
+        return batch.history[:, -1:].float() + self.scale * super().forward(batch)
+
+
+def change_scale(shape: Shape) -> Tensor:
+    """(L, C, 1, 1), about the standard deviation of the change after 1 to L steps, in normalised units.
+
+    One step's grows with the root of the steps, as of a random walk, to sqrt(2), that of two independent states.
+    """
+    one = torch.tensor(shape.delta_std)
+    steps = torch.arange(1, shape.lead + 1).sqrt().unsqueeze(1)
+    return torch.maximum((one * steps).clamp_max(math.sqrt(2)), one)[..., None, None]

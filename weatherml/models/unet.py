@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from torch import nn
 
 from weatherml.fields import Shape
 from weatherml.models.base import MODELS, Model, ModelConfig, edges
 from weatherml.models.prediction import DirectModel
+from weatherml.nn.blocks import NormKind
+from weatherml.nn.inputs import ScaledInputs, StackedInputs
 from weatherml.nn.padding import Padding
 from weatherml.nn.unet import UNet as Network
 
@@ -23,6 +28,8 @@ class UNet(ModelConfig):
         padding: beyond the edges; None takes zeros, and `circular` along x on grids that go round the globe.
         dropout: share of activations dropped in each block.
         attention: the levels with self-attention, 0 at full resolution and `depth` the coarsest.
+        norm: `group` pools over the whole grid; `point`, over each point's channels, allows tiles.
+        scaled_inputs: see `weatherml.nn.inputs.ScaledInputs`.
     """
 
     base_features: PositiveInt = 40
@@ -32,6 +39,8 @@ class UNet(ModelConfig):
     padding: Padding | None = None
     dropout: float = Field(0.0, ge=0, lt=1)
     attention: tuple[NonNegativeInt, ...] = ()
+    norm: NormKind = "group"
+    scaled_inputs: bool = False
 
     @model_validator(mode="after")
     def _levels_agree(self) -> UNet:
@@ -49,12 +58,30 @@ class UNet(ModelConfig):
 
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""
-        return DirectModel(self.network(shape), shape)
+        return DirectModel(self.network(shape), shape, inputs=self.inputs(shape))
 
-    def network(self, shape: Shape, *, zero: bool = False) -> Network:
-        """The network; with `zero` its output begins as zero."""
+    def inputs(self, shape: Shape) -> StackedInputs | ScaledInputs:
+        """What makes a batch the network's input."""
+        return ScaledInputs(shape, edges(self.padding, shape)) if self.scaled_inputs else StackedInputs(shape)
+
+    def network(
+        self,
+        shape: Shape,
+        *,
+        channels: int | None = None,
+        zero: bool = False,
+        condition: Callable[[int], nn.Module] | None = None,
+    ) -> Network:
+        """The network of L * C outputs.
+
+        Args:
+            shape: the data's.
+            channels: that enter; None takes those of `inputs`.
+            zero: its output begins as zero.
+            condition: see `weatherml.nn.blocks.ResidualBlock`.
+        """
         return Network(
-            shape.inputs,
+            self.inputs(shape).channels if channels is None else channels,
             shape.lead * shape.channels,
             widths=self.widths,
             blocks=self.blocks,
@@ -62,4 +89,6 @@ class UNet(ModelConfig):
             dropout=self.dropout,
             attention=self.attention,
             zero=zero,
+            norm=self.norm,
+            condition=condition,
         )

@@ -14,4 +14,4 @@ class UNetResidual(UNet):
 
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""
-        return ChangeModel(self.network(shape, zero=True), shape)
+        return ChangeModel(self.network(shape, zero=True), shape, inputs=self.inputs(shape))

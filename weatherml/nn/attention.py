@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 from torch.nn import functional
 
-from weatherml.nn.blocks import Block, Conv, Norm
+from weatherml.nn.blocks import NORMS, Block, Conv, NormKind
 from weatherml.nn.padding import Padding
 
 HEAD_WIDTH = 32
@@ -20,15 +20,15 @@ class SelfAttention(Block):
     it belongs at the coarse depths.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, norm: NormKind = "group") -> None:
         super().__init__()
         pointwise = Padding()
         self.heads = math.gcd(width, max(1, width // HEAD_WIDTH))
-        self.norm = Norm(width)
+        self.norm = NORMS[norm](width)
         self.qkv = Conv(width, 3 * width, 1, padding=pointwise)
         self.out = Conv(width, width, 1, padding=pointwise, zero=True)
 
-    def compute(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor, condition: Tensor | None) -> Tensor:  # noqa: ARG002 - blocks take one
         """Let every point of (B, C, H, W) read from every other."""
         batch, width, *grid = x.shape
         qkv = self.qkv(self.norm(x)).reshape(batch, 3, self.heads, width // self.heads, -1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,8 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from weatherml.nn.padding import Padding, extend
+
+NormKind: TypeAlias = Literal["group", "point"]
 
 
 class Conv(nn.Conv2d):
@@ -58,20 +62,39 @@ class Norm(nn.GroupNorm):
             return functional.group_norm(input, self.num_groups, weight, bias, self.eps)
 
 
+class PointNorm(nn.Module):
+    """Root-mean-square norm over the channels of each point (Zhang & Sennrich 2019, arXiv 1910.07467).
+
+    Nothing is pooled over the grid, so a tile with a halo gives what the whole domain gives.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels, 1, 1), math.sqrt(channels)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, C, H, W) over C; sums are float32 in any precision."""
+        power = (x * x).sum(1, keepdim=True, dtype=torch.float32)  # vector_norm over an outer dimension is slow
+        return x * (power + 1e-4).rsqrt().to(x.dtype) * self.weight.to(x.dtype)
+
+
+NORMS: dict[NormKind, Callable[[int], nn.Module]] = {"group": Norm, "point": PointNorm}
+
+
 class Block(nn.Module, ABC):
     """A part of a network that can forget its activations and compute them again in the backward pass."""
 
     checkpointing = False
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The block's output, of the input's shape."""
         if self.checkpointing and torch.is_grad_enabled():
-            again: Tensor = checkpoint(self.compute, x, use_reentrant=False)
+            again: Tensor = checkpoint(self.compute, x, condition, use_reentrant=False)
             return again
-        return self.compute(x)
+        return self.compute(x, condition)
 
     @abstractmethod
-    def compute(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """The computation that `forward` may run twice."""
 
 
@@ -82,25 +105,83 @@ def set_checkpointing(network: nn.Module, on: bool) -> None:
             module.checkpointing = on
 
 
-class ResidualBlock(Block):
-    """x + f(x), f two convolutions after norm and SiLU (He et al. 2016, arXiv 1603.05027), f = 0 at first."""
+class FiLM(nn.Module):
+    """A vector scales and shifts every channel everywhere (Perez et al. 2018, arXiv 1709.07871); nothing at first."""
 
-    def __init__(self, width: int, *, padding: Padding, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, vector: int) -> None:
         super().__init__()
-        self.branch = nn.Sequential(
-            Norm(width),
-            nn.SiLU(),
-            Conv(width, width, padding=padding),
-            Norm(width),
-            nn.SiLU(),
-            nn.Dropout(dropout),
-            Conv(width, width, padding=padding, zero=True),
-        )
+        self.affine = Conv(vector, 2 * width, 1, padding=Padding(), zero=True)
 
-    def compute(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(B, width, H, W) by a condition (B, vector, 1, 1)."""
+        scale, shift = self.affine(condition).chunk(2, dim=1)
+        return torch.addcmul(x + shift, x, scale)
+
+
+class NoiseMaps(nn.Module):
+    """Maps of noise are mixed and added (Karras et al. 2019, arXiv 1812.04948); nothing at first.
+
+    Added, not multiplied: the activation that follows gates it by what stands there, at a third of the cost.
+    """
+
+    def __init__(self, width: int, maps: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(maps, width, 1, bias=False)
+        nn.init.zeros_(self.mix.weight)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(B, width, H, W) and a condition (B, maps, H, W)."""
+        mixed: Tensor = self.mix(condition)
+        return x + mixed
+
+
+class ResidualBlock(Block):
+    """x + f(x), f two convolutions after norm and SiLU (He et al. 2016, arXiv 1603.05027), f = 0 at first.
+
+    Args:
+        width: channels.
+        padding: beyond the edges.
+        dropout: share of activations dropped.
+        norm: over groups of channels and the whole grid, or over the channels of each point.
+        condition: makes, for a width, the layer by which a condition acts on the second norm's output.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        padding: Padding,
+        dropout: float = 0.0,
+        norm: NormKind = "group",
+        condition: Callable[[int], nn.Module] | None = None,
+    ) -> None:
+        super().__init__()
+        self.inward = nn.Sequential(NORMS[norm](width), nn.SiLU(), Conv(width, width, padding=padding))
+        self.norm = NORMS[norm](width)
+        self.outward = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), Conv(width, width, padding=padding, zero=True))
+        self.condition = condition(width) if condition else None
+
+    def compute(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """Add the branch to its input."""
-        branch: Tensor = self.branch(x)
-        return x + branch
+        branch = self.norm(self.inward(x))
+        if self.condition is not None:
+            branch = self.condition(branch, condition)
+        out: Tensor = x + self.outward(branch)
+        return out
+
+
+class Stage(nn.Module):
+    """Blocks one after another, all with the same condition."""
+
+    def __init__(self, *blocks: Block) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The output of the last block, of the input's shape."""
+        for block in self.blocks:
+            x = block(x, condition)
+        return x
 
 
 class Down(nn.Module):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from weatherml.nn.attention import SelfAttention
-from weatherml.nn.blocks import Conv, Down, Norm, ResidualBlock, Up
+from weatherml.nn.blocks import NORMS, Conv, Down, NormKind, ResidualBlock, Stage, Up
 from weatherml.nn.padding import Padding, pad_to_multiple
+from weatherml.nn.tiles import Tiling
 
 
 class UNet(nn.Module):
@@ -28,6 +31,8 @@ class UNet(nn.Module):
         dropout: share of activations dropped in each block.
         attention: the levels, 0 at full resolution, whose stages end with self-attention.
         zero: begin with an output of zero.
+        norm: of every block, see `ResidualBlock`.
+        condition: of every residual block, see `ResidualBlock`; None takes none.
     """
 
     def __init__(
@@ -41,32 +46,74 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         attention: Collection[int] = (),
         zero: bool = False,
+        norm: NormKind = "group",
+        condition: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
 
-        def stage(level: int) -> nn.Sequential:
-            residual = [ResidualBlock(widths[level], padding=padding, dropout=dropout) for _ in range(blocks)]
-            return nn.Sequential(*residual, *([SelfAttention(widths[level])] if level in attention else []))
+        def stage(level: int) -> Stage:
+            settings: Any = {"padding": padding, "dropout": dropout, "norm": norm, "condition": condition}
+            residual = [ResidualBlock(widths[level], **settings) for _ in range(blocks)]
+            return Stage(*residual, *([SelfAttention(widths[level], norm=norm)] if level in attention else []))
 
         levels = range(len(widths))
-        self.padding = padding
+        self.padding, self.blocks = padding, blocks
+        self.tiling: Tiling | None = None
         self.stem = Conv(inputs, widths[0], padding=padding)
         self.encoder = nn.ModuleList(stage(level) for level in levels)
         self.downs = nn.ModuleList(Down(fine, coarse, padding=padding) for fine, coarse in pairwise(widths))
         self.decoder = nn.ModuleList(stage(level) for level in levels)
         self.ups = nn.ModuleList(Up(coarse, fine, padding=padding) for fine, coarse in pairwise(widths))
-        self.head = nn.Sequential(Norm(widths[0]), nn.SiLU(), Conv(widths[0], outputs, padding=padding, zero=zero))
+        last = Conv(widths[0], outputs, padding=padding, zero=zero)
+        self.head = nn.Sequential(NORMS[norm](widths[0]), nn.SiLU(), last)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Pad to whole coarse points, go down and up, crop to the grid again."""
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Pad to whole coarse points, go down and up, crop to the grid again.
+
+        Args:
+            x: (B, inputs, H, W).
+            condition: (B, E, 1, 1), one vector for all points, or (B, E, H, W), a map of white noise that every
+                level sees at its own resolution.
+        """
         height, width = x.shape[-2:]
-        x = self.encoder[0](self.stem(pad_to_multiple(x, 2 ** len(self.downs), self.padding)))
-        skips = []
-        for down, stage in zip(self.downs, self.encoder[1:], strict=True):
-            skips.append(x)
-            x = stage(down(x))
-        x = self.decoder[-1](x)
-        for up, stage in zip(reversed(self.ups), reversed(self.decoder[:-1]), strict=True):
-            x = stage(up(x) + skips.pop())
-        out: Tensor = self.head(x)
+        x = self._whole(x)
+        if condition is not None and condition.shape[-2:] != (1, 1):
+            condition = self._whole(condition)
+        if self.tiling is None:
+            out = self.compute(x, condition)
+        else:
+            out = self.tiling.aligned(2 ** len(self.downs)).run(self.compute, x, condition, self.padding)
         return out[..., :height, :width]
+
+    @property
+    def reach(self) -> int:
+        """Points to each side that an output point can see, attention apart: the halo that tiles need."""
+        levels = [4 * self.blocks + 2 << level for level in range(len(self.encoder))]
+        return sum(levels) + (1 << len(self.downs))  # the last: what pooling and interpolation reach over
+
+    def compute(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The output on the whole of `x` at once, whose size divides into coarse points."""
+        fine, *coarser = self._conditions(condition)
+        x = self.encoder[0](self.stem(x), fine)
+        skips = []
+        for down, stage, level in zip(self.downs, self.encoder[1:], coarser, strict=True):
+            skips.append(x)
+            x = stage(down(x), level)
+        levels = [fine, *coarser]
+        x = self.decoder[-1](x, levels.pop())
+        for up, stage in zip(reversed(self.ups), reversed(self.decoder[:-1]), strict=True):
+            x = stage(up(x) + skips.pop(), levels.pop())
+        out: Tensor = self.head(x)
+        return out
+
+    def _whole(self, x: Tensor) -> Tensor:
+        return pad_to_multiple(x, 2 ** len(self.downs), self.padding)
+
+    def _conditions(self, condition: Tensor | None) -> list[Tensor | None]:
+        """The condition of each level, full resolution first."""
+        if condition is None or condition.shape[-2:] == (1, 1):
+            return [condition] * (len(self.downs) + 1)
+        levels = [condition]
+        for _ in self.downs:
+            levels.append(2 * functional.avg_pool2d(levels[-1], 2))  # the mean of four, at variance one again
+        return [*levels]

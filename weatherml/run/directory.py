@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import sys
 from dataclasses import dataclass
@@ -10,16 +11,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from weatherml.config import dump, parse
 from weatherml.data.store import Dataset
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
 from weatherml.files import read_json, write_json, write_text
-from weatherml.models.base import Model
+from weatherml.models.base import GenerativeModel, Model
+from weatherml.models.diffusion import DiffusionModel
 from weatherml.run import checkpoint
+from weatherml.run.calibration import Calibration
 from weatherml.run.experiment import Experiment
 from weatherml.run.lineage import SCHEMA, Lineage
+from weatherml.samplers.base import Sampler
+
+logger = logging.getLogger(__name__)
 
 LIBRARIES = ("weatherml", "torch", "numpy", "zarr", "xarray", "lightning-fabric")
 
@@ -63,8 +70,11 @@ class Run:
         """The network with fresh weights."""
         return self.experiment.model.build(self.lineage.model_shape(self.experiment))
 
-    def load_model(self) -> Model:
+    def load_model(self, sampler: Sampler | None = None) -> Model:
         """The network with the weights to forecast with: the best, or else the latest average.
+
+        Args:
+            sampler: of a diffusion model; None takes the run's own. The calibration holds for that one alone.
 
         Raises:
             MissingInputError: nothing was saved yet.
@@ -77,7 +87,20 @@ class Run:
             if saved is None:
                 raise MissingInputError(f"{self.path}: no checkpoint yet; train it first")
             load_weights(model, saved.average, self.path)
+        if isinstance(model, DiffusionModel):
+            model.sampler = sampler or self.experiment.sampler
+        if isinstance(model, GenerativeModel):
+            self._calibrate(model, sampler or self.experiment.sampler)
         return model.eval()
+
+    def _calibrate(self, model: GenerativeModel, sampler: Sampler | None) -> None:
+        fit = Calibration.load(self.path)
+        if fit is None:
+            return
+        if fit.sampler == (sampler.settings() if sampler else None):
+            model.temperature.copy_(torch.tensor(fit.temperature).view(-1, 1, 1))
+        else:
+            logger.warning("%s: calibrated for another sampler; the spread is as it was learnt", self.path)
 
     def match(self, dataset: Dataset) -> Dataset:
         """The dataset narrowed and ordered to the run's channels; names decide, never positions.
@@ -101,6 +124,24 @@ def load_weights(model: Model, weights: checkpoint.Weights, path: Path) -> None:
                 "the checkpoint is of another configuration"
             )
     model.load_state_dict(weights)
+
+
+def start_from(model: Model, other: Run) -> tuple[list[str], list[str]]:
+    """Give a fresh model what another run has learnt, weight by weight, as far as names and sizes agree.
+
+    Returns:
+        The names of the weights that were taken, and of those that stay as they were.
+
+    Raises:
+        ConfigError: no weight agrees.
+        MissingInputError: the other run has nothing saved yet.
+    """
+    theirs, ours = other.load_model().state_dict(), model.state_dict()
+    taken = [name for name, tensor in ours.items() if name in theirs and theirs[name].shape == tensor.shape]
+    if not taken:
+        raise ConfigError(f"train.start: {other.path} is a {other.experiment.model.kind} of other sizes; give it alike")
+    model.load_state_dict(ours | {name: theirs[name] for name in taken})
+    return taken, [name for name in ours if name not in taken]
 
 
 def create_run(path: Path, experiment: Experiment, dataset: Dataset) -> Run:

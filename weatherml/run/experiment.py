@@ -14,14 +14,17 @@ from pydantic import (
     PositiveInt,
     SerializeAsAny,
     field_validator,
+    model_validator,
 )
 
-from weatherml import losses, models
+from weatherml import losses, models, samplers
 from weatherml.config import Config, Settings, load, merge, override, parse, parse_member, shipped_names
 from weatherml.data.loader import DataConfig
+from weatherml.errors import ConfigError
 from weatherml.losses.base import LossConfig
 from weatherml.models.base import ModelConfig
 from weatherml.run.device import Precision
+from weatherml.samplers.base import Sampler
 
 
 class Validation(Config):
@@ -32,12 +35,28 @@ class Validation(Config):
         cases: initial times, spread evenly over the part.
         lead_steps: steps of each rollout.
         patience: validations without a better score after which training stops early; 0 never does.
+        members: of each rollout of a generative model; deterministic ones have one.
     """
 
     every: PositiveInt = 500
     cases: PositiveInt = 8
     lead_steps: PositiveInt = 6
     patience: NonNegativeInt = 0
+    members: int = Field(2, ge=2)
+
+
+class Calibration(Config):
+    """How the spread of a trained generative model is fitted on the validation part.
+
+    Attributes:
+        cases: initial times, spread evenly over the part; 0 leaves the spread as it was learnt.
+        members: forecasts from each.
+        lead_steps: steps of each.
+    """
+
+    cases: NonNegativeInt = 48
+    members: int = Field(2, ge=2)
+    lead_steps: PositiveInt = 1
 
 
 class TrainConfig(Config):
@@ -46,6 +65,8 @@ class TrainConfig(Config):
     Attributes:
         steps: optimizer steps.
         epochs: passes over the training windows; where given, they decide instead of steps.
+        minutes: length by the clock, which decides instead of steps and epochs: the pace of the first steps fixes the
+            number of steps, so a faster machine trains more; what comes after training takes its time on top.
         batch: cases in a microbatch.
         accumulate: microbatches in an optimizer step; the effective batch is batch * accumulate.
         lr: peak learning rate of AdamW.
@@ -61,11 +82,14 @@ class TrainConfig(Config):
         cache_clear: steps between two clearings of the GPU's cache; 0 never clears.
         checkpoint_minutes: minutes between two checkpoints; a kill loses no more than that.
         validation: skill on short rollouts.
+        calibration: of a generative model, at the end.
+        start: a run whose weights this one begins with, as far as names and sizes agree.
         seed: of weights, order, augmentation and noise.
     """
 
     steps: PositiveInt = 2000
     epochs: PositiveFloat | None = None
+    minutes: PositiveFloat | None = None
     batch: PositiveInt = 8
     accumulate: PositiveInt = 1
     lr: PositiveFloat = 1e-3
@@ -81,6 +105,8 @@ class TrainConfig(Config):
     cache_clear: NonNegativeInt = 0
     checkpoint_minutes: PositiveFloat = 5.0
     validation: Validation = Validation()
+    calibration: Calibration = Calibration()
+    start: str | None = None
     seed: NonNegativeInt = 0
 
 
@@ -90,7 +116,8 @@ class Experiment(Config):
     Attributes:
         data: dataset, history, variables, augmentation.
         model: a member of the models, by `kind`.
-        loss: a member of the losses, by `kind`.
+        loss: a member of the losses, by `kind`; the model's usual one unless given.
+        sampler: a member of the samplers, by `kind`, for a model that needs one; its usual one unless given.
         variable_weights: by name; what is not named weighs 1.
         train: optimizer, schedule, precision, validation.
     """
@@ -98,8 +125,21 @@ class Experiment(Config):
     data: DataConfig = DataConfig()
     model: SerializeAsAny[ModelConfig]
     loss: SerializeAsAny[LossConfig]
+    sampler: SerializeAsAny[Sampler] | None = None
     variable_weights: dict[str, NonNegativeFloat] = Field(default={})
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual(cls, settings: Any) -> Any:
+        """Complete loss and sampler with what is usual for the model."""
+        given = settings.get("model") if isinstance(settings, Mapping) else None
+        kind = given.get("kind") if isinstance(given, Mapping) else given
+        if not isinstance(kind, str):
+            return settings
+        model = models.MODELS[kind]
+        usual: Settings = {"loss": {"kind": model.loss}}
+        return merge(usual | ({"sampler": model.sampler} if model.sampler else {}), settings)
 
     @field_validator("model", mode="before")
     @classmethod
@@ -111,8 +151,34 @@ class Experiment(Config):
     def _loss(cls, value: Any) -> Any:
         return parse_member(losses.LOSSES, value, at="loss")
 
+    @field_validator("sampler", mode="before")
+    @classmethod
+    def _sampler(cls, value: Any) -> Any:
+        return None if value is None else parse_member(samplers.SAMPLERS, value, at="sampler")
 
-DEFAULTS: Settings = {"model": {"kind": "unet-residual"}, "loss": {"kind": "weather"}}
+    @model_validator(mode="after")
+    def _fits(self) -> Experiment:
+        require_fit(self.model, self.sampler)
+        if type(self.model).sampler is not None and self.sampler is None:
+            raise ValueError(f"sampler: {self.model.kind} cannot draw without one; leave the key out for the usual one")
+        if self.loss.kind == "crps" and not (type(self.model).generative and self.sampler is None):
+            raise ValueError(f"loss: {self.model.kind} draws no members in training; take {type(self.model).loss}")
+        if self.sampler is not None and self.train.horizon > 1:
+            raise ConfigError(f"train.horizon: {self.model.kind} learns one step at a time; leave it at 1")
+        return self
+
+
+def require_fit(model: ModelConfig, sampler: Sampler | None) -> None:
+    """Raise ConfigError where a sampler does not serve a model."""
+    if sampler is None:
+        return
+    if type(model).sampler is None:
+        raise ConfigError(f"sampler: {model.kind} draws without one; leave it out")
+    if sampler.off_grid and type(model).discrete:
+        raise ConfigError(f"sampler: {sampler.kind} asks for noise levels that {model.kind} does not have; take ddim")
+
+
+DEFAULTS: Settings = {"model": {"kind": "unet-residual"}}
 
 
 def resolve(config: str | Path | None, *, model: str | None = None, assignments: Sequence[str] = ()) -> Experiment:

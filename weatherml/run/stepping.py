@@ -34,7 +34,8 @@ def roll(
 ) -> Iterator[Fields]:
     """Step a model forward from B initial times, yielding (B, C, H, W) physical fields a lead at a time.
 
-    Every state is brought within the variables' valid ranges before it is given out and fed back.
+    Every state is brought within the variables' valid ranges before it is given out and fed back. To go on
+    after `first` states is to give the last T of them, normalised, as history: the rest comes out the same.
 
     Args:
         model: in evaluation mode, on the device of the rest.

@@ -29,20 +29,20 @@ class Sampler(Config, ABC):
     Attributes:
         steps: noise levels before zero.
         order: of convergence in the step, global.
-        stochastic: whether it draws noise on the way.
-        discrete: whether it needs a model that was trained on a discrete schedule, as DDPM's are.
+        stochastic: whether it may draw noise on the way.
+        off_grid: whether it asks for levels beside `sigmas`; a model of discrete levels cannot answer it.
     """
 
     order: ClassVar[int]
     stochastic: ClassVar[bool] = False
-    discrete: ClassVar[bool] = False
+    off_grid: ClassVar[bool] = False
 
     steps: PositiveInt = 20
 
     @property
-    @abstractmethod
     def calls(self) -> int:
-        """Calls of the denoiser for one sample."""
+        """Calls of the denoiser for one sample: one a step, unless a member says otherwise."""
+        return self.steps
 
     @abstractmethod
     def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:

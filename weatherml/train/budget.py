@@ -39,7 +39,7 @@ def fit(experiment: Experiment, shape: Shape, *, vram: int | None = None, low_me
     """
     tried = []
     for settings in candidates(experiment, low_memory=low_memory):
-        found = plan(experiment.model, shape, loss=experiment.loss, settings=settings)
+        found = plan(experiment.model, shape, loss=experiment.loss, settings=settings, sampler=experiment.sampler)
         if vram is None or found.train_peak_bytes <= HEADROOM * vram:
             return Budgeted(plan=found, settings=settings)
         tried.append(found.train_peak_bytes)
@@ -57,7 +57,13 @@ def candidates(experiment: Experiment, *, low_memory: bool) -> list[StepSettings
     precision = "float32" if config.precision == "32-true" else "bf16"
     choices = [(config.batch, config.checkpointing), (config.batch, "blocks"), (1, "blocks")]
     return [
-        StepSettings(batch=batch, accumulate=effective // batch, precision=precision, checkpointing=checkpointing)
+        StepSettings(
+            batch=batch,
+            accumulate=effective // batch,
+            precision=precision,
+            checkpointing=checkpointing,
+            horizon=config.horizon,
+        )
         for batch, checkpointing in (choices[-1:] if low_memory else choices)
     ]
 

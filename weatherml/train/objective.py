@@ -40,12 +40,20 @@ def horizon_at(step: int, steps: int, config: TrainConfig) -> int:
 
 
 def follow(
-    model: Model, batch: Batch, loss: Loss, *, horizon: int, lead: int, bounded: Callable[[Fields], Fields]
+    model: Model,
+    batch: Batch,
+    loss: Loss,
+    *,
+    horizon: int,
+    lead: int,
+    bounded: Callable[[Fields], Fields],
+    members: int = 1,
 ) -> Tensor:
     """The mean loss of a forecast of `horizon` calls of the model, each fed what the last one gave.
 
     One call is the model's own objective. Over more, gradients flow through the states that are fed back,
-    so that the model learns to live with its own output.
+    so that the model learns to live with its own output. A loss that compares several members of a case has
+    each of them forecast for itself.
 
     Args:
         model: predicts `lead` states a call.
@@ -54,9 +62,11 @@ def follow(
         horizon: calls.
         lead: L.
         bounded: brings normalised states within the valid ranges, as a rollout does.
+        members: forecasts of each case, `LossModule.members`.
     """
     if horizon == 1:
-        return model.objective(part(batch, 0, lead), loss)
+        return model.objective(repeated(part(batch, 0, lead), members), loss)
+    batch = repeated(batch, members)
     history, total = batch.history, batch.history.new_zeros(())
     for call in range(horizon):
         now = replace(part(batch, call * lead, lead), history=history)
@@ -66,6 +76,14 @@ def follow(
         total = total + loss(prediction, now.target, now.mask)
         history = torch.cat([history, bounded(prediction)], dim=1)[:, -history.shape[1] :]
     return total / horizon
+
+
+def repeated(batch: Batch, members: int) -> Batch:
+    """The batch with what the model reads repeated for each member, and what the loss reads as it is."""
+    if members == 1:
+        return batch
+    read = {name: getattr(batch, name).repeat_interleave(members, 0) for name in ("history", "forcing", "valid_time")}
+    return replace(batch, **read)
 
 
 def part(batch: Batch, first: int, lead: int) -> Batch:

@@ -20,10 +20,15 @@ from weatherml.config import Config
 from weatherml.fields import Batch, Shape
 from weatherml.losses.base import LossConfig, LossModule, Weights
 from weatherml.models.base import Model, ModelConfig
+from weatherml.models.diffusion import DiffusionModel
 from weatherml.nn.blocks import set_checkpointing
+from weatherml.samplers.base import Sampler
+from weatherml.train.objective import follow
 
 Precision: TypeAlias = Literal["float32", "bf16"]
 Checkpointing: TypeAlias = Literal["none", "blocks"]
+PLANNED_CALLS = 3
+"""Of a sampler: memory is that of any number, since calls follow one another."""
 
 
 class StepSettings(Config):
@@ -36,6 +41,7 @@ class StepSettings(Config):
         checkpointing: `blocks` forgets the activations of each block and computes them again.
         clip: the largest norm of the gradient; None leaves it as it is.
         averages: copies of the weights kept beside them (1 for an exponential moving average).
+        horizon: forecast steps that the loss follows, `train.horizon`.
     """
 
     batch: PositiveInt = 1
@@ -44,6 +50,7 @@ class StepSettings(Config):
     checkpointing: Checkpointing = "none"
     clip: PositiveFloat | None = 1.0
     averages: NonNegativeInt = 1
+    horizon: PositiveInt = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +72,14 @@ class Plan:
     inference_peak_bytes: int
 
 
-def plan(model: ModelConfig, shape: Shape, *, loss: LossConfig, settings: StepSettings | None = None) -> Plan:
+def plan(
+    model: ModelConfig,
+    shape: Shape,
+    *,
+    loss: LossConfig,
+    settings: StepSettings | None = None,
+    sampler: Sampler | None = None,
+) -> Plan:
     """Predict the cost of training `model` on data of `shape`, in seconds at any size, without the memory.
 
     Raises:
@@ -75,6 +89,8 @@ def plan(model: ModelConfig, shape: Shape, *, loss: LossConfig, settings: StepSe
     with FakeTensorMode():
         network = model.build(shape)
         objective = loss.build(_weights(shape))
+        if isinstance(network, DiffusionModel) and sampler is not None:
+            network.sampler = sampler.model_copy(update={"steps": PLANNED_CALLS})
         inference = _inference_peak(network, _batch(shape, 1), settings)
         trained = _Training(network, objective, settings, shape) if model.trainable else None
         return Plan(
@@ -93,11 +109,20 @@ class _Training:
         self.model, self.loss, self.settings = model, loss, settings
         self.optimizer = torch.optim.AdamW(model.parameters())
         self.averages = [[p.detach().clone() for p in model.parameters()] for _ in range(settings.averages)]
-        self.batch = _batch(shape, settings.batch)
+        self.lead = shape.lead
+        self.batch = _batch(replace(shape, lead=shape.lead * settings.horizon), settings.batch)
 
     def microbatch(self) -> None:
         with _autocast(self.settings.precision):
-            loss = self.model.objective(self.batch, self.loss)
+            loss = follow(
+                self.model,
+                self.batch,
+                self.loss,
+                horizon=self.settings.horizon,
+                lead=self.lead,
+                bounded=lambda states: states,
+                members=self.loss.members,
+            )
         loss.backward()  # type: ignore[no-untyped-call]
 
     def finish(self) -> None:

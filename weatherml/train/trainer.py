@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +21,19 @@ from weatherml.errors import BadDataError, UnavailableError, WMLError
 from weatherml.fields import Batch
 from weatherml.files import output_lock
 from weatherml.models.base import Model
+from weatherml.models.diffusion import DiffusionModel
 from weatherml.nn.blocks import set_checkpointing
 from weatherml.run import checkpoint
 from weatherml.run.checkpoint import Checkpoint
 from weatherml.run.device import Device, memory_format, pick_device, pick_precision
-from weatherml.run.directory import Run, load_weights, open_or_create
+from weatherml.run.directory import Run, load_weights, open_or_create, open_run, start_from
 from weatherml.run.experiment import Experiment
 from weatherml.signals import stop_request
+from weatherml.train.calibration import calibrate
 from weatherml.train.objective import build_loss, follow, horizon_at, total_steps
 from weatherml.train.optimizer import MovingAverage, adamw, learning_rate
-from weatherml.train.validation import Skill, validator
-from weatherml.train.watch import LOG_EVERY, Display, Journal, Report, Stopwatch, no_display, peak_memory, run_log
+from weatherml.train.validation import Skill, Validator, validator
+from weatherml.train.watch import LOG_EVERY, Display, Journal, Pace, Report, Stopwatch, no_display, peak_memory, run_log
 
 logger = logging.getLogger(__name__)
 
@@ -107,12 +111,18 @@ class Trainer:
         self.validate = validator(dataset, run.experiment, self.normaliser, known)
         self.journal = Journal(run.path)
         self.steps = total_steps(run.experiment, len(self.loader))
-        self.step = 0
+        self.step, self.paced = 0, self.config.minutes is None
         self.skill: Skill | None = None
         self.best: float | None = None
         self.stale = 0
         self._losses: list[float] = []
+        self._sampled_with(model)
         self._set_up(model)
+
+    def _sampled_with(self, model: Any) -> None:
+        """Give a diffusion model its sampler, for validation."""
+        if isinstance(model, DiffusionModel):
+            model.sampler = self.run.experiment.sampler
 
     def _set_up(self, model: Any) -> None:
         model = model.to(self.device, memory_format=memory_format(self.device))
@@ -135,10 +145,11 @@ class Trainer:
         self.run.set_status(state="running", steps=self.steps, step=self.step, error=None)
         checkpoint_due = Stopwatch(self.config.checkpoint_minutes)
         accumulate = self.config.accumulate
-        batches = prefetched(self.loader.load, range(self.step * accumulate, self.steps * accumulate))
-        with stop_request() as stop:
+        pace = Pace(None if self.paced else self.config.minutes, self.step)
+        with stop_request() as stop, closing(prefetched(self.loader.load, count(self.step * accumulate))) as batches:
             while self.step < self.steps and not self._stale():
                 self.train_step(batches)
+                self.keep_pace(pace)
                 self.watch()
                 if checkpoint_due.due():
                     self.save()
@@ -147,8 +158,32 @@ class Trainer:
                     stop.raise_if_set(f"{self.run.path}: stopped at step {self.step} of {self.steps}, saved")
         if self.steps:
             self.save()
+        self.calibrate()
         ratio = self.skill.ratio if self.skill else None
         self.run.set_status(state="finished", step=self.step, skill=ratio)
+
+    def keep_pace(self, pace: Pace) -> None:
+        """Fix the number of steps of a run by the clock, once its pace is known."""
+        steps = pace.steps(self.step)
+        if steps is not None:
+            self.steps, self.paced = steps, True
+            self.run.set_status(steps=steps)
+            logger.info("%g minutes are %d steps here", self.config.minutes, steps)
+
+    def calibrate(self) -> None:
+        """Fit the spread of a generative model's best weights, and keep the fit in the run."""
+        config = self.config.calibration
+        if not type(self.run.experiment.model).generative or self.validate is None or config.cases == 0:
+            return
+        model: Any = self.run.load_model()
+        sizes = {"cases": config.cases, "lead_steps": config.lead_steps, "members": config.members}
+        loader = self.validate.loader
+        measure = Validator(loader.dataset, self.run.experiment, loader.normaliser, loader.known, **sizes)
+        sampler = self.run.experiment.sampler
+        with self.fabric.autocast():
+            fit = calibrate(model.to(self.device), measure, sampler.settings() if sampler else None)
+        fit.save(self.run.path)
+        logger.info("%s", fit.describe())
 
     def describe(self) -> str:
         """The run in one line."""
@@ -192,6 +227,7 @@ class Trainer:
             horizon=horizon_at(self.step, self.steps, self.config),
             lead=self.lead,
             bounded=self.normaliser.bounded,
+            members=self.loss.members,
         )
 
     def watch(self) -> None:
@@ -199,7 +235,8 @@ class Trainer:
         if self.step % LOG_EVERY == 0 or self.step == self.steps:
             loss = float(np.mean(self._losses))
             self._losses.clear()
-            self.journal.write(self.step, {"loss": loss, "lr": self._rate, "gradient_norm": self._grad_norm})
+            values = {"loss": loss, "lr": self._rate, "gradient_norm": self._grad_norm}
+            self.journal.write(self.step, values | self._unwrapped.diagnostics())
             ratio = self.skill.ratio if self.skill else None
             memory = peak_memory(self.device)
             self.display(Report(step=self.step, steps=self.steps, loss=loss, skill=ratio, memory_bytes=memory))
@@ -214,8 +251,10 @@ class Trainer:
             return
         with self.fabric.autocast():
             self.skill = self.validate(self.average.model)
-        values = {f"skill/{name}": ratio for name, ratio in self.skill.by_variable.items()}
-        self.journal.write(self.step, {"skill": self.skill.ratio, "roughness_db": self.skill.roughness_db, **values})
+        values = {"skill": self.skill.ratio, "roughness_db": self.skill.roughness_db}
+        values |= {f"skill/{name}": ratio for name, ratio in self.skill.by_variable.items()}
+        values |= {f"spread_skill/{name}": ratio for name, ratio in self.skill.spread_skill.items()}
+        self.journal.write(self.step, values)
         logger.debug("step %d: %.4f x the error of persistence", self.step, self.skill.ratio)
         if self.best is None or self.skill.score < self.best:
             self.best, self.stale = self.skill.score, 0
@@ -234,7 +273,13 @@ class Trainer:
             weights=self.model.state_dict() if resumable else {},
             average=self.average.model.state_dict(),
             optimizer=self.optimizer.state_dict() if resumable else None,
-            progress={"best": self.best, "stale": self.stale, "losses": self._losses},
+            progress={
+                "steps": self.steps,
+                "paced": self.paced,
+                "best": self.best,
+                "stale": self.stale,
+                "losses": self._losses,
+            },
         )
 
     @property
@@ -246,6 +291,7 @@ class Trainer:
         saved = self.run.latest()
         if saved is None:
             self.journal.rewind(0)
+            self._start()
             return
         load_weights(self._unwrapped, saved.weights, self.run.path)
         load_weights(self.average.model, saved.average, self.run.path)
@@ -253,9 +299,18 @@ class Trainer:
             raise BadDataError(f"{self.run.path}: step {saved.step} has no optimizer state; it cannot go on")
         self.optimizer.load_state_dict(saved.optimizer)
         self.step = saved.step
+        self.steps, self.paced = saved.progress["steps"], saved.progress["paced"]
         self.best, self.stale = saved.progress["best"], saved.progress["stale"]
         self._losses = list(saved.progress["losses"])
         self.journal.rewind(self.step)
+
+    def _start(self) -> None:
+        """Begin with another run's weights, where the configuration names one."""
+        if self.config.start is None:
+            return
+        taken, kept = start_from(self._unwrapped, open_run(Path(self.config.start)))
+        load_weights(self.average.model, self._unwrapped.state_dict(), self.run.path)
+        logger.info("%s: %d tensors taken, %d new (%s)", self.config.start, len(taken), len(kept), ", ".join(kept[:4]))
 
     def _stale(self) -> bool:
         patience = self.config.validation.patience

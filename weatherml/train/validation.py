@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,10 +16,13 @@ from weatherml.data.loader import DataConfig, Loader
 from weatherml.data.store import Dataset
 from weatherml.data.transforms import Normaliser
 from weatherml.errors import BadDataError
-from weatherml.fields import Fields
+from weatherml.fields import Batch, Fields
 from weatherml.models.base import Model
 from weatherml.run.experiment import Experiment
+from weatherml.run.noise import MemberNoise
 from weatherml.run.stepping import roll
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,78 +30,142 @@ class Skill:
     """How good short rollouts are.
 
     Attributes:
-        ratio: RMSE over that of persistence, mean over variables and leads; below 1 is skill.
+        ratio: error over that of persistence, mean over variables and leads; below 1 is skill. The error of a
+            deterministic model is the RMSE, that of a generative one the fair CRPS.
         roughness_db: how far the forecasts' power at the grid's scale is from the truth's, mean of |10 log10|:
             blurring a forecast lowers its RMSE, and this tells.
-        by_variable: the RMSE ratio, mean over leads.
+        by_variable: the ratio, mean over leads.
+        spread_skill: the spread-skill ratio of each variable, mean over leads; empty of one member.
     """
 
     ratio: float
     roughness_db: float
     by_variable: dict[str, float]
+    spread_skill: dict[str, float]
 
     @property
     def score(self) -> float:
-        """What the best checkpoint has least of: the RMSE ratio, a tenth worse for each dB of roughness."""
+        """What the best checkpoint has least of: the error ratio, a tenth worse for each dB of roughness."""
         return self.ratio * (1 + self.roughness_db / 10)
 
 
 class Validator:
-    """Rolls a model out from fixed initial times of the validation part.
+    """Rolls a model out from fixed initial times of the validation part, with the same noise each time.
+
+    Args:
+        dataset: with a validation part.
+        experiment: history, lead, batch.
+        normaliser: on the device.
+        known: on the same device.
+        cases: initial times, spread evenly over the part.
+        lead_steps: steps of each rollout, or as many as the part has room for.
+        members: rollouts from each initial time.
 
     Raises:
         BadDataError: the part has no window of even one step.
     """
 
-    def __init__(self, dataset: Dataset, experiment: Experiment, normaliser: Normaliser, known: KnownFields) -> None:
-        config = experiment.train.validation
+    def __init__(
+        self,
+        dataset: Dataset,
+        experiment: Experiment,
+        normaliser: Normaliser,
+        known: KnownFields,
+        *,
+        cases: int,
+        lead_steps: int,
+        members: int,
+    ) -> None:
         room = len(dataset.part("validation")) - experiment.data.history
-        self.steps = max(1, min(config.lead_steps, room))
+        self.steps = max(1, min(lead_steps, room))
         self.lead = experiment.data.lead
+        self.members = members
         data = DataConfig(history=experiment.data.history, lead=self.steps, cache_gib=0)
-        self.loader = Loader(
-            dataset, "validation", data, normaliser=normaliser, known=known, batch=experiment.train.batch, seed=0
-        )
-        spread = np.linspace(0, len(self.loader) - 1, min(config.cases, len(self.loader))).round().astype(int)
+        batch = max(1, experiment.train.batch // members)
+        self.loader = Loader(dataset, "validation", data, normaliser=normaliser, known=known, batch=batch, seed=0)
+        spread = np.linspace(0, len(self.loader) - 1, min(cases, len(self.loader))).round().astype(int)
         self.initial = self.loader.initial[np.unique(spread)]
 
     @torch.no_grad()
     def __call__(self, model: Model) -> Skill:
         """The skill of a model in evaluation mode."""
         parts = np.array_split(self.initial, -(-len(self.initial) // self.loader.batch))
-        error, persisted, rough, truly_rough = torch.stack([self._sums(model, part) for part in parts]).sum(0)
-        ratio = quotient(error, persisted).sqrt()
+        sums = torch.stack([self._sums(model, part) for part in parts]).sum(0)
+        error, persisted, rough, truly_rough, variance, squared_error = sums
+        ratio = quotient(error, persisted)
         decibels = (10 * quotient(rough, truly_rough).log10()).abs()
-        by_variable = dict(zip(self.loader.dataset.names, ratio.nanmean(0).tolist(), strict=True))
         return Skill(
-            ratio=float(ratio.nanmean()),
+            ratio=float((ratio if self.members > 1 else ratio.sqrt()).nanmean()),
             roughness_db=float(decibels[decibels.isfinite()].mean().nan_to_num()),
-            by_variable={name: value for name, value in by_variable.items() if np.isfinite(value)},
+            by_variable=self._named(ratio if self.members > 1 else ratio.sqrt()),
+            spread_skill=self._named(quotient(variance, squared_error).sqrt()) if self.members > 1 else {},
         )
 
+    def _named(self, values: Tensor) -> dict[str, float]:
+        """(steps, C) to the mean over steps by variable, where there is one."""
+        named = zip(self.loader.dataset.names, values.nanmean(0).tolist(), strict=True)
+        return {name: value for name, value in named if np.isfinite(value)}
+
     def _sums(self, model: Model, initial: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Tensor:
-        """(4, steps, C) sums over cases and points: squared errors of model and persistence, roughness, the truth's."""
+        """(6, steps, C) sums over cases and points.
+
+        Errors of the model and of persistence, roughness of the forecasts and of the truth, and of several
+        members the variance, times (M + 1) / M, and the squared error of their mean.
+        """
         dataset, normaliser = self.loader.dataset, self.loader.normaliser
         batch = self.loader.cases(initial.tolist())
         assert batch.target is not None
         assert batch.mask is not None
-        states = roll(
-            model,
-            batch.history,
-            dataset.times[initial],
-            step=dataset.step,
-            steps=self.steps,
-            lead=self.lead,
-            normaliser=normaliser,
-            known=self.loader.known,
-        )
-        forecast = torch.stack(list(states), dim=1)
+        forecast = self._forecast(model, batch, dataset.times[initial])  # (B, M, steps, C, H, W)
         truth = normaliser.denormalise(batch.target)
         start = normaliser.denormalise(batch.history[:, -1:])
         rows = torch.as_tensor(dataset.grid.row_weights, dtype=truth.dtype, device=truth.device).view(-1, 1)
         weight = batch.mask * rows
-        fields = ((forecast - truth) ** 2, (start - truth) ** 2, roughness(forecast), roughness(truth))
+        fields = (
+            *errors(forecast, truth, start),
+            roughness(forecast).mean(1),
+            roughness(truth),
+            *dispersion(forecast, truth),
+        )
         return torch.stack([(field * weight).sum(dim=(0, 3, 4)) for field in fields])
+
+    def _forecast(self, model: Model, batch: Batch, init_times: Array) -> Fields:
+        M, device = self.members, batch.history.device
+        times = init_times.repeat(M)
+        states = roll(
+            model,
+            batch.history.repeat_interleave(M, 0),
+            times,
+            step=self.loader.dataset.step,
+            steps=self.steps,
+            lead=self.lead,
+            normaliser=self.loader.normaliser,
+            known=self.loader.known,
+            noise=MemberNoise(0, times, np.tile(np.arange(M), len(init_times)), device=device),
+        )
+        forecast = torch.stack(list(states), dim=1)
+        return forecast.view(-1, M, *forecast.shape[1:])
+
+
+def errors(forecast: Fields, truth: Fields, start: Fields) -> tuple[Fields, Fields]:
+    """The error of (B, M, steps, C, H, W) members, and that of persistence from `start`, at each point.
+
+    Squared errors of one member, the fair CRPS of several, beside which the absolute error of persistence stands.
+    """
+    M = forecast.shape[1]
+    if M == 1:
+        return (forecast[:, 0] - truth) ** 2, (start - truth) ** 2
+    distances = ((forecast[:, lag:] - forecast[:, :-lag]).abs().sum(1) for lag in range(1, M))
+    between = sum(distances, torch.zeros_like(truth)) / (M * (M - 1))
+    fair = (forecast - truth.unsqueeze(1)).abs().mean(1) - between
+    return fair, (start - truth).abs()
+
+
+def dispersion(forecast: Fields, truth: Fields) -> tuple[Fields, Fields]:
+    """The variance of the members times (M + 1) / M, and the squared error of their mean; zeros of one member."""
+    M, mean = forecast.shape[1], forecast.mean(1)
+    variance = forecast.var(1) * ((M + 1) / M) if M > 1 else torch.zeros_like(truth)
+    return variance, (mean - truth) ** 2
 
 
 def roughness(fields: Fields) -> Fields:
@@ -111,7 +180,10 @@ def quotient(sums: Tensor, reference: Tensor) -> Tensor:
 
 def validator(dataset: Dataset, experiment: Experiment, normaliser: Normaliser, known: KnownFields) -> Validator | None:
     """A validator, or None where the validation part is too short for one."""
+    config = experiment.train.validation
+    members = config.members if type(experiment.model).generative else 1
+    sizes = {"cases": config.cases, "lead_steps": config.lead_steps, "members": members}
     try:
-        return Validator(dataset, experiment, normaliser, known)
+        return Validator(dataset, experiment, normaliser, known, **sizes)
     except BadDataError:
         return None

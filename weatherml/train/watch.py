@@ -120,6 +120,34 @@ class Stopwatch:
         return True
 
 
+class Pace:
+    """Turns a length in minutes into a number of steps, once, from the pace of the first ones.
+
+    Args:
+        minutes: the length; None where the number of steps is known.
+        step: the number of steps already done.
+    """
+
+    SKIPPED, MEASURED = 10, 30
+    """The first steps compile, allocate and fill caches."""
+
+    def __init__(self, minutes: float | None, step: int) -> None:
+        self.minutes = minutes
+        self.began, self.ends = step + self.SKIPPED, step + self.SKIPPED + self.MEASURED
+        self.started = self.settled = time.monotonic()
+
+    def steps(self, step: int) -> int | None:
+        """The number of steps of the run, when `step` steps have just shown it; else None."""
+        if self.minutes is None or step not in (self.began, self.ends):
+            return None
+        now = time.monotonic()
+        if step == self.began:
+            self.settled = now
+            return None
+        left = self.minutes * 60 - (now - self.started)
+        return step + max(1, int(left * self.MEASURED / (now - self.settled)))
+
+
 def peak_memory(device: torch.device) -> int:
     """The largest allocation so far on a GPU, in bytes; 0 on the CPU."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0

@@ -53,7 +53,7 @@ def common_cases(truth: Truth, forecasts: Sequence[ForecastFile], baselines: Seq
     for baseline in baselines:
         inits = inits[baseline.available(inits)]
     _require(truth, forecasts, baselines, [len(leads), len(variables), len(inits)])
-    notes = [note for forecast in forecasts for note in _left_out(forecast, inits, leads, variables)]
+    notes = [note for forecast in forecasts for note in _notes(forecast, inits, leads, variables)]
     return Cases(init_times=inits, lead_times=leads, variables=variables, notes=tuple(notes))
 
 
@@ -76,6 +76,13 @@ def _extent(forecast: ForecastFile) -> str:
 
 def _span(times: Array) -> str:
     return f"{times.min()}Z to {times.max()}Z" if len(times) else "empty"
+
+
+def _notes(forecast: ForecastFile, inits: Array, leads: Array, variables: list[str]) -> list[str]:
+    """What the reader of the scores has to know of this file."""
+    means = [name for name in variables if forecast.arrays[name] != name]
+    taken = [f"{forecast.name}: {', '.join(means)}: no members, so the ensemble mean is scored"] if means else []
+    return [*_left_out(forecast, inits, leads, variables), *taken]
 
 
 def _left_out(forecast: ForecastFile, inits: Array, leads: Array, variables: list[str]) -> list[str]:

@@ -23,6 +23,7 @@ NWS_COLORS = (
     "#e5bc00", "#fd9500", "#fd0000", "#d40000", "#bc0000", "#f800fd", "#9854c6", "#fdfdfd",
 )  # fmt: skip
 ERRORS = "RdBu_r"
+SPREADS = "viridis"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,12 @@ def error_scale(errors: Array) -> Scale:
     known = np.abs(errors[np.isfinite(errors)])
     limit = float(np.percentile(known, 99)) if len(known) else 1.0
     return _linear(_clear_in_the_middle(ERRORS), -limit, limit)
+
+
+def spread_scale(spreads: Array) -> Scale:
+    """The scale of an ensemble's spread, from 0 on."""
+    known = spreads[np.isfinite(spreads)]
+    return _linear(colormap_named(SPREADS), 0.0, float(np.percentile(known, 99)) if len(known) else 1.0)
 
 
 def _clear_in_the_middle(name: str) -> Colormap:

@@ -17,8 +17,9 @@ from weatherml.errors import BadDataError
 from weatherml.verify.baselines import BASELINES
 from weatherml.verify.baselines.base import Baseline, BaselineConfig
 from weatherml.verify.cases import Cases, common_cases
+from weatherml.verify.diagrams import finish_diagrams
 from weatherml.verify.example import Example, Spotlight, read_example
-from weatherml.verify.forecasts import open_forecasts
+from weatherml.verify.forecasts import ForecastFile, open_forecasts
 from weatherml.verify.output import claim_output, write_output
 from weatherml.verify.report import render
 from weatherml.verify.report.lines import read_lines
@@ -30,6 +31,7 @@ from weatherml.verify.truth import RollingFrames, Truth, open_truth
 Progress = Callable[[int, int], None]
 BLOCK_HOURS = 24
 USUAL = ("persistence", "climatology")
+USUAL_OF_ENSEMBLES = ("climatological-ensemble",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +68,8 @@ def evaluate(
     Args:
         forecasts: zarr stores or NetCDF files with (init_time, lead_time[, member], y, x).
         truth: the dataset store.
-        baselines: names, settings or configurations of baselines; None takes those of `USUAL` that this dataset
-            allows.
+        baselines: names, settings or configurations of baselines; None takes those of `USUAL`, and of
+            `USUAL_OF_ENSEMBLES` where a forecast has members, that this dataset allows.
         output: the folder to write.
         overwrite: replace the scores that stand there.
         states: a GeoJSON file of lines in longitude and latitude for the maps.
@@ -84,7 +86,7 @@ def evaluate(
         store = open_truth(truth)
         lines = read_lines(states, store.grid) if states else []
         files = open_forecasts(forecasts, store)
-        wanted, skipped = usual_baselines(store) if baselines is None else (baselines, [])
+        wanted, skipped = usual_baselines(store, files) if baselines is None else (baselines, [])
         references = build_baselines(wanted, store, [file.name for file in files])
         cases = common_cases(store, files, references)
         cards = score_cards([store.variables[name] for name in cases.variables], store.grid.spacing_km)
@@ -98,8 +100,9 @@ def evaluate(
             cases=cases,
             counts={name: count.sum(0) for name, count in tally.cases.items()},
             curves=finish(tally, cards, resamples=resamples, seed=seed),
+            diagrams=finish_diagrams(tally, cards),
             spectra=mean_spectra(tally),
-            metadata=_metadata(store, cases, forecasts, references, resamples=resamples, seed=seed),
+            metadata=_metadata(store, cases, files, references, resamples=resamples, seed=seed),
         )
         example: Example = read_example(files[0], store, cases, spotlight.init_time)
         write_output(output, scores, render(scores, example, store, lines))
@@ -111,16 +114,21 @@ def evaluate(
     )
 
 
-def usual_baselines(truth: Truth) -> tuple[list[str], list[str]]:
-    """The members of `USUAL` that a dataset allows, and in words why not the others."""
+def usual_baselines(truth: Truth, forecasts: Sequence[ForecastFile]) -> tuple[list[str], list[str]]:
+    """The usual baselines that a dataset allows, and in words why not the others."""
+    ensembles = any(forecast.members > 1 for forecast in forecasts)
+    inits = np.concatenate([forecast.init_times for forecast in forecasts])
     allowed, skipped = [], []
-    for name in USUAL:
+    for name in (*USUAL, *(USUAL_OF_ENSEMBLES if ensembles else ())):
         try:
-            BASELINES[name]().build(truth)
+            available = BASELINES[name]().build(truth).available(inits)
         except BadDataError as error:
             skipped.append(f"{error}; left out")
         else:
-            allowed.append(name)
+            if name in USUAL or available.all():
+                allowed.append(name)
+            else:  # nobody asked for it, so it may not cost a case
+                skipped.append(f"{name}: not to be had for {int((~available).sum())} initial times; left out")
     return allowed, skipped
 
 
@@ -175,19 +183,21 @@ def _watched(init_times: Iterable[np.datetime64], progress: Progress | None) -> 
 def _metadata(
     truth: Truth,
     cases: Cases,
-    forecasts: Sequence[Path],
+    forecasts: Sequence[ForecastFile],
     baselines: Sequence[Baseline],
     *,
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
+    readers: list[Reader] = [*forecasts, *baselines]
     return {
         "schema": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "truth": str(truth.path),
         "title": truth.title,
-        "forecast_files": [str(path) for path in forecasts],
+        "forecast_files": [str(forecast.path) for forecast in forecasts],
         "baselines": [baseline.name for baseline in baselines],
+        "members": {reader.name: reader.members for reader in readers},
         "units": {name: truth.variables[name].units for name in cases.variables},
         "first_init": f"{cases.init_times[0]}Z",
         "last_init": f"{cases.init_times[-1]}Z",

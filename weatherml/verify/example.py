@@ -7,10 +7,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from weatherml.verify.cases import Cases
+from weatherml.verify.scores import headline_leads
 from weatherml.verify.scoring import Reader
 from weatherml.verify.truth import Array, Frames, Truth
 
 STORM = "refc"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleFields:
+    """One variable of the case at some leads.
+
+    Attributes:
+        lead_hours: (l,).
+        truth: (l, H, W); NaN where there is none.
+        forecast: (l, H, W), of an ensemble the first member.
+        mean: (l, H, W), of all members.
+        spread: (l, H, W), their standard deviation; 0 of a deterministic forecast.
+    """
+
+    lead_hours: list[float]
+    truth: Array
+    forecast: Array
+    mean: Array
+    spread: Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,16 +40,14 @@ class Example:
     Attributes:
         forecast: its name.
         init_time: datetime64[s].
-        lead_hours: (L,).
-        fields: by variable, (forecast, truth), each (L, H, W); of an ensemble the first member.
+        fields: by variable; of the animated one all leads, of the others those that maps show.
         members: M of the forecast.
         animated: the variable of the animation.
     """
 
     forecast: str
     init_time: np.datetime64
-    lead_hours: list[float]
-    fields: dict[str, tuple[Array, Array]]
+    fields: dict[str, ExampleFields]
     members: int
     animated: str
 
@@ -58,21 +76,29 @@ def animated_variable(names: list[str]) -> str:
 
 def read_example(forecast: Reader, truth: Truth, cases: Cases, init_time: np.datetime64) -> Example:
     """Read one case of a forecast and its truth."""
-    times = init_time + cases.lead_times
-    known = truth.has(times)
-    fields = {}
-    members = 1
-    for name in cases.variables:
-        states = forecast.read(init_time, cases.lead_times, name)
-        members = states.shape[1]
-        observed = np.full_like(states[:, 0], np.nan)
-        observed[known] = truth.read(times[known], [name])[name]
-        fields[name] = (states[:, 0], observed)
+    animated = animated_variable(cases.variables)
+    shown = headline_leads(cases.lead_hours)
+    fields = {
+        name: _read_fields(
+            forecast, truth, init_time, cases.lead_times if name == animated else cases.lead_times[shown], name
+        )
+        for name in cases.variables
+    }
     return Example(
-        forecast=forecast.name,
-        init_time=init_time,
-        lead_hours=cases.lead_hours,
-        fields=fields,
-        members=members,
-        animated=animated_variable(cases.variables),
+        forecast=forecast.name, init_time=init_time, fields=fields, members=forecast.members, animated=animated
     )
+
+
+def _read_fields(
+    forecast: Reader, truth: Truth, init_time: np.datetime64, lead_times: Array, name: str
+) -> ExampleFields:
+    shape = (len(lead_times), *truth.grid.shape)
+    member, mean, spread = (np.zeros(shape, np.float32) for _ in range(3))
+    for index in range(len(lead_times)):  # the members of one lead may fill much of the memory
+        states = forecast.read(init_time, lead_times[[index]], name)[0]
+        member[index], mean[index] = states[0], states.mean(0)
+        spread[index] = states.std(0, ddof=min(1, len(states) - 1))
+    observed, known = np.full(shape, np.nan, np.float32), truth.has(init_time + lead_times)
+    observed[known] = truth.read(init_time + lead_times[known], [name])[name]
+    hours = [float(hour) for hour in lead_times / np.timedelta64(1, "h")]
+    return ExampleFields(lead_hours=hours, truth=observed, forecast=member, mean=mean, spread=spread)

@@ -12,10 +12,19 @@ import numpy.typing as npt
 import xarray as xr
 
 from weatherml.errors import BadDataError
-from weatherml.verify.reading import grid_difference, grid_dims, lead_hours, load, open_file, plain_units
+from weatherml.verify.reading import (
+    grid_difference,
+    grid_dims,
+    lead_hours,
+    load,
+    open_file,
+    plain_units,
+    require_files,
+)
 from weatherml.verify.truth import Truth
 
 Array = npt.NDArray[Any]
+MEAN = "_mean"  # what `wml ensemble` appends to a variable's name
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class ForecastFile:
         dims: the names of the grid's dimensions.
         init_times: (I,) datetime64[s].
         lead_times: (L,) timedelta64[s].
-        variables: names that the truth has too, in the truth's order.
+        arrays: by variable of the truth, and in its order, the name of the array that forecasts it.
     """
 
     path: Path
@@ -36,7 +45,12 @@ class ForecastFile:
     dims: tuple[str, str]
     init_times: Array
     lead_times: Array
-    variables: list[str]
+    arrays: dict[str, str]
+
+    @property
+    def variables(self) -> list[str]:
+        """Names that the truth has too, in the truth's order."""
+        return list(self.arrays)
 
     @property
     def name(self) -> str:
@@ -45,20 +59,23 @@ class ForecastFile:
 
     @property
     def members(self) -> int:
-        """M; 1 of a deterministic forecast."""
+        """M; 1 of a deterministic forecast, or of an ensemble of which only the mean is there."""
         return int(self.dataset.sizes.get("member", 1))
 
     def read(self, init_time: np.datetime64, lead_times: Array, name: str) -> Array:
         """(L, M, H, W) float32 of one variable and initial time.
 
         Raises:
-            BadDataError: a chunk is corrupt; the message names the variable and its time.
+            BadDataError: a chunk is corrupt or lost; the message names the variable and its time.
         """
         leads = [int(np.flatnonzero(self.lead_times == lead)[0]) for lead in lead_times]
         case = int(np.flatnonzero(self.init_times == init_time)[0])
-        array = self.dataset[name].isel(init_time=case, lead_time=leads)
-        members = ("member",) if "member" in array.dims else ()
         labels = [f"{init_time}Z + {lead / np.timedelta64(1, 'h'):g} h" for lead in lead_times]
+        whole = self.dataset[self.arrays[name]]
+        for lead, label in zip(leads, labels, strict=True):
+            require_files(whole, {"init_time": [case], "lead_time": [lead]}, label, self.path)
+        array = whole.isel(init_time=case, lead_time=leads)
+        members = ("member",) if "member" in array.dims else ()
         values = load(array.transpose("lead_time", *members, *self.dims), "lead_time", labels, self.path)
         return values if members else values[:, None]
 
@@ -85,7 +102,7 @@ def open_forecast(path: Path, truth: Truth) -> ForecastFile:
         dims=grid_dims(dataset, path),
         init_times=_unique(dataset["init_time"].values.astype("datetime64[s]"), path, "init_time"),
         lead_times=_unique(np.round(hours * 3600).astype("timedelta64[s]"), path, "lead_time"),
-        variables=_variables(dataset, truth, path),
+        arrays=_arrays(dataset, truth, path),
     )
 
 
@@ -109,13 +126,16 @@ def _unique(values: Array, path: Path, name: str) -> Array:
     return values
 
 
-def _variables(dataset: xr.Dataset, truth: Truth, path: Path) -> list[str]:
-    names = [name for name in truth.variables if name in dataset.data_vars]
-    if not names:
+def _arrays(dataset: xr.Dataset, truth: Truth, path: Path) -> dict[str, str]:
+    """The array of each variable: the one of its name, or else its ensemble mean; other products are not asked for."""
+    choices = {name: (name, f"{name}{MEAN}") for name in truth.variables}
+    found = {name: [array for array in both if array in dataset.data_vars] for name, both in choices.items()}
+    arrays = {name: some[0] for name, some in found.items() if some}
+    if not arrays:
         theirs = ", ".join(map(str, dataset.data_vars))
         raise BadDataError(f"{path}: variables {theirs}, none of the truth's {', '.join(truth.variables)}; rename them")
-    for name in names:
-        units, wanted = dataset[name].attrs.get("units"), truth.variables[name].units
+    for name, array in arrays.items():
+        units, wanted = dataset[array].attrs.get("units"), truth.variables[name].units
         if units is not None and plain_units(str(units)) != plain_units(wanted):
-            raise BadDataError(f"{path}: {name}: units {units}, the truth has {wanted}; convert the forecast")
-    return names
+            raise BadDataError(f"{path}: {array}: units {units}, the truth has {wanted}; convert the forecast")
+    return arrays

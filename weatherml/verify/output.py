@@ -8,6 +8,7 @@ from pathlib import Path
 
 from weatherml.errors import DiskError, OutputError
 from weatherml.files import output_lock, partial_path, refuse_existing, remove, write_json, write_text
+from weatherml.verify.diagrams import diagrams_xarray
 from weatherml.verify.scores import Scores, to_json, to_xarray
 
 FILES = ("report.html", "scores.nc", "scores.json")  # the last one says that all are there
@@ -41,6 +42,8 @@ def write_output(output: Path, scores: Scores, report: str) -> None:
         partial.mkdir()
         write_text(partial / "report.html", report)
         to_xarray(scores).to_netcdf(partial / "scores.nc", engine="netcdf4")
+        for name, diagrams in diagrams_xarray(scores.diagrams, scores.cases.lead_hours).items():
+            diagrams.to_netcdf(partial / "scores.nc", engine="netcdf4", mode="a", group=f"diagrams/{name}")
         write_json(partial / "scores.json", to_json(scores))
         (output / FILES[-1]).unlink(missing_ok=True)
         for name in FILES:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from weatherml.grid import Grid, Kind
 
 Array = npt.NDArray[Any]
 MAPPING = "projection"
+MARKER = "complete.json"  # stands in a store that this package finished
 SPELLINGS = {"kelvin": "K", "degk": "K", "celsius": "degC", "degrees_celsius": "degC", "c": "degC"}
 HOURS = {"d": 24.0, "h": 1.0, "m": 1 / 60, "s": 1 / 3600, "ms": 1 / 3.6e6, "us": 1 / 3.6e9, "ns": 1 / 3.6e12}
 UNIT_LETTERS = {
@@ -57,6 +59,33 @@ def load(array: xr.DataArray, along: str, labels: Sequence[Any], path: Path) -> 
         reason = _one_line(error)
     bad = next((label for i, label in enumerate(labels) if not _readable(array.isel({along: i}))), labels[0])
     raise BadDataError(f"{path}: {array.name} at {bad}: {reason}; write the file again")
+
+
+def require_files(array: xr.DataArray, places: Mapping[str, Sequence[int]], label: str, path: Path) -> None:
+    """Refuse a part of a store of ours of which a file is lost: zarr would read it as missing data.
+
+    Other stores leave out what is empty, so nothing is asked of them.
+
+    Args:
+        array: whole, as it was opened.
+        places: by dimension, indices of the part; all of the others.
+        label: the part's time in words.
+        path: of the store.
+
+    Raises:
+        BadDataError: a file is not there or empty; the message names the variable and its time.
+    """
+    if not (path / MARKER).exists():
+        return
+    lengths = array.encoding.get("shards") or array.encoding["chunks"]
+    numbers = [
+        sorted({index // length for index in places.get(str(dim), range(array.sizes[dim]))})
+        for dim, length in zip(array.dims, lengths, strict=True)
+    ]
+    for key in product(*numbers):
+        file = path / str(array.name) / "c" / "/".join(map(str, key))
+        if not file.is_file() or file.stat().st_size == 0:
+            raise BadDataError(f"{path}: {array.name} at {label}: its file is lost; make it again")
 
 
 def _readable(array: xr.DataArray) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from weatherml.variables import Variable
 from weatherml.verify.cases import Cases
+from weatherml.verify.diagrams import Diagrams, diagrams_json
 from weatherml.verify.scoring import Cards
 from weatherml.verify.tally import Curve, Tally, block_draws, curve
 
@@ -35,6 +36,7 @@ class Scores:
         cases: initial and lead times.
         counts: by variable, the cases behind each lead, (L,).
         curves: by forecast, variable and metric.
+        diagrams: by forecast, variable and metric.
         spectra: by forecast (or `truth`) and variable, mean power at wavenumbers 1, 2, ..., (L, bins).
         metadata: of the evaluation, plain types.
     """
@@ -46,6 +48,7 @@ class Scores:
     cases: Cases
     counts: dict[str, Tensor]
     curves: dict[str, dict[str, dict[str, Curve]]]
+    diagrams: Diagrams
     spectra: dict[str, dict[str, Tensor]]
     metadata: dict[str, Any]
 
@@ -139,6 +142,7 @@ def to_json(scores: Scores) -> dict[str, Any]:
             }
             for name, variables in scores.curves.items()
         },
+        "diagrams": diagrams_json(scores.diagrams, hours),
         "cases": {
             variable: {"lead_hours": hours, "count": [int(number) for number in count]}
             for variable, count in scores.counts.items()

@@ -19,7 +19,7 @@ from weatherml.verify.truth import Frames
 Array = npt.NDArray[Any]
 Cards = dict[str, dict[str, Metric]]
 """By variable, its metrics by name."""
-POINTS = 2_000_000  # of one forecast's fields at once: bounds memory on large grids and many members
+POINTS = 2_000_000  # of one forecast's fields read at once: bounds memory on large grids and many members
 
 
 class Reader(Protocol):
@@ -28,6 +28,10 @@ class Reader(Protocol):
     @property
     def name(self) -> str:
         """Its name in the scores."""
+
+    @property
+    def members(self) -> int:
+        """M."""
 
     def read(self, init_time: np.datetime64, lead_times: Array, name: str) -> Array:
         """(L, M, H, W) of one variable."""
@@ -56,37 +60,42 @@ def score_case(
     sums: dict[Key, Statistics] = {}
     scored: dict[str, Tensor] = {}
     for variable, card in cards.items():
-        forecasts = {reader.name: _tensor(reader.read(init_time, lead_times, variable)) for reader in readers}
-        observed = _tensor(truth[variable])
-        mask = common_mask(observed, forecasts)
-        scored[variable] = mask.any(-1).any(-1).double()
-        for (name, metric), statistics in score_fields(forecasts, observed, mask, card, rows).items():
-            sums[name, variable, metric] = statistics
+        parts: dict[tuple[str, str], list[Statistics]] = {}
+        known = []
+        for leads in lead_chunks(readers, truth[variable].shape):
+            forecasts = {
+                reader.name: _tensor(reader.read(init_time, lead_times[leads], variable)) for reader in readers
+            }
+            # one tensor of truth and mask for all forecasts: what metrics derive from them is computed once
+            observed = _tensor(truth[variable][leads])
+            mask = common_mask(observed, forecasts)
+            known.append(mask.any(-1).any(-1).double())
+            for key, statistics in score_fields(forecasts, observed, mask, card, rows):
+                parts.setdefault(key, []).append(statistics)
+        scored[variable] = torch.cat(known)
+        sums |= {(name, variable, metric): _join(chunks) for (name, metric), chunks in parts.items()}
     return CaseSums(sums, scored)
+
+
+def lead_chunks(readers: Sequence[Reader], shape: Sequence[int]) -> Iterator[slice]:
+    """Stretches of the leads of fields (L, H, W) of which no reader has more than POINTS values, one lead at least."""
+    leads, height, width = shape
+    size = max(1, POINTS // (height * width * max(reader.members for reader in readers)))
+    return (slice(start, start + size) for start in range(0, leads, size))
 
 
 def score_fields(
     forecasts: Mapping[str, Fields], truth: Fields, mask: Tensor, card: Mapping[str, Metric], rows: Tensor
-) -> dict[tuple[str, str], Statistics]:
-    """Statistics by forecast and metric, a few leads at a time."""
-    parts: dict[tuple[str, str], list[Statistics]] = {}
-    for leads in lead_chunks(list(forecasts.values())):
-        # one tensor of truth and mask for all forecasts: what metrics derive from them is computed once
-        observed, known = truth[leads], mask[leads]
-        for name, fields in forecasts.items():
-            forecast = fields[leads]
-            for metric in card.values():
-                if not metric.needs_members or forecast.shape[1] > 1:
-                    statistics = metric.statistics(forecast, observed, known, rows)
-                    parts.setdefault((name, metric.name), []).append(statistics)
-    return {key: {name: torch.cat([part[name] for part in found]) for name in found[0]} for key, found in parts.items()}
+) -> Iterator[tuple[tuple[str, str], Statistics]]:
+    """Statistics by forecast and metric; those of ensembles only where there are members."""
+    for name, forecast in forecasts.items():
+        for metric in card.values():
+            if not metric.needs_members or forecast.shape[1] > 1:
+                yield (name, metric.name), metric.statistics(forecast, truth, mask, rows)
 
 
-def lead_chunks(forecasts: Sequence[Fields]) -> Iterator[slice]:
-    """Stretches of leads of which no forecast has more than POINTS values."""
-    leads = forecasts[0].shape[0]
-    size = max(1, POINTS // max(forecast[0].numel() for forecast in forecasts))
-    return (slice(start, start + size) for start in range(0, leads, size))
+def _join(chunks: Sequence[Statistics]) -> Statistics:
+    return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
 def common_mask(truth: Fields, forecasts: Mapping[str, Fields]) -> Tensor:

@@ -14,10 +14,9 @@ from weatherml.config import parse
 from weatherml.errors import BadDataError
 from weatherml.grid import Grid
 from weatherml.variables import TABLE, Variable
-from weatherml.verify.reading import load, open_file, read_grid
+from weatherml.verify.reading import load, open_file, read_grid, require_files
 
 Array = npt.NDArray[Any]
-MARKER = "complete.json"  # stands in a store that `prepare` finished
 Frames = dict[str, Array]
 """Fields by variable: (N, H, W) float32 in physical units, NaN where missing."""
 
@@ -81,18 +80,9 @@ class Truth:
         """
         indices = np.searchsorted(self.times, times)
         for name in names:
-            self._require_files(name, indices)
+            for index in indices.tolist():
+                require_files(self.dataset[name], {"time": [index]}, str(self.times[index]), self.path)
         return {name: load(self.dataset[name].isel(time=indices), "time", list(times), self.path) for name in names}
-
-    def _require_files(self, name: str, indices: Array) -> None:
-        """Zarr reads a lost file as missing data; `prepare` writes every one, other stores leave empty ones out."""
-        if not (self.path / MARKER).exists():
-            return
-        encoding = self.dataset[name].encoding
-        length = int((encoding.get("shards") or encoding["chunks"])[0])
-        for index in indices:
-            if not (self.path / name / "c" / str(index // length)).exists():
-                raise BadDataError(f"{self.path}: {name} at {self.times[index]}: its file is lost; prepare it again")
 
 
 class RollingFrames:

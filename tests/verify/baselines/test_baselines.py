@@ -12,6 +12,7 @@ import pytest
 from weatherml.errors import BadDataError
 from weatherml.sources.base import SOURCES, SourceConfig
 from weatherml.verify.baselines import BASELINES
+from weatherml.verify.baselines.climatological_ensemble import ClimatologicalEnsembleConfig
 from weatherml.verify.baselines.oracle import OracleConfig
 from weatherml.verify.truth import Truth, open_truth
 
@@ -79,6 +80,49 @@ def test_climatology_of_hours_never_trained_is_refused(tmp_path: Path, make_trut
     truth = open_truth(make_truth(tmp_path / "short.zarr", hours=20))  # ten hours train
     with pytest.raises(BadDataError, match="lacks 10 of the times of day, the first at 10 h UTC"):
         BASELINES["climatology"]().build(truth)
+
+
+def test_climatological_ensemble_are_training_states_of_the_hour(synthetic: Truth) -> None:
+    baseline = BASELINES["climatological-ensemble"]().build(synthetic)
+    assert baseline.members == 2  # two days train
+    expected = synthetic.read(synthetic.times[[13, 37]], ["t2m"])["t2m"]  # 13 UTC
+    values = baseline.read(INIT, LEADS, "t2m")
+    np.testing.assert_array_equal(values[0], expected)
+    np.testing.assert_array_equal(values[2], expected)
+    # hours 0 .. 47 train: a case at hour 46 would have hour 47 among its members
+    assert baseline.available(synthetic.times[[46, 47, 60]]).tolist() == [False, True, True]
+
+
+def test_climatological_ensemble_is_spread_over_the_training_split(
+    tmp_path: Path, make_truth: Callable[..., Path]
+) -> None:
+    truth = open_truth(make_truth(tmp_path / "long.zarr", hours=24 * 10))  # five days train
+    baseline = ClimatologicalEnsembleConfig(members=3).build(truth)
+    noons = baseline.times[12 * 3600]
+    assert [int(hour) for hour in (noons - truth.times[0]) / HOUR] == [12, 60, 108]  # days 0, 2, 4
+
+
+def test_climatological_ensemble_needs_two_days(tmp_path: Path, make_truth: Callable[..., Path]) -> None:
+    truth = open_truth(make_truth(tmp_path / "short.zarr", hours=60))  # 30 hours train
+    with pytest.raises(
+        BadDataError, match="climatological-ensemble: the training split has some times of day only once"
+    ):
+        BASELINES["climatological-ensemble"]().build(truth)
+
+
+def test_oracle_draws_each_case_once_for_leads_read_in_pieces(
+    synthetic: Truth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oracle = OracleConfig(members=3).build(synthetic)
+    whole = oracle.read(INIT, LEADS, "t2m")
+    calls: list[int] = []
+    original = oracle.world.oracle
+    monkeypatch.setattr(
+        FakeWorld, "oracle", lambda self, *args, **named: (calls.append(named["steps"]), original(*args, **named))[1]
+    )
+    pieces = [oracle.read(INIT + HOUR, LEADS[[lead]], "t2m") for lead in range(3)]
+    assert calls == [25]
+    assert np.concatenate(pieces).shape == whole.shape
 
 
 def test_oracle_asks_the_world(synthetic: Truth) -> None:

@@ -29,7 +29,15 @@ class BaselineConfig(Config, ABC):
 
 
 class Baseline(ABC):
-    """A forecast for any initial time that `available` allows."""
+    """A forecast for any initial time that `available` allows.
+
+    Attributes:
+        name: in the scores.
+        truth: what it is made from.
+        members: M.
+    """
+
+    members: int = 1
 
     def __init__(self, name: str, truth: Truth) -> None:
         self.name = name

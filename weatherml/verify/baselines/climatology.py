@@ -32,13 +32,7 @@ class Climatology(Baseline):
 
     def __init__(self, name: str, truth: Truth) -> None:
         super().__init__(name, truth)
-        self.times = truth.training_times()
-        hours = np.setdiff1d(second_of_day(truth.times), second_of_day(self.times))
-        if len(hours):
-            raise BadDataError(
-                f"{truth.path}: climatology: the training split lacks {len(hours)} of the times of day, the first at "
-                f"{hours[0] / 3600:g} h UTC; take another baseline"
-            )
+        self.times = training_days(truth, name)
         self.means = lru_cache(maxsize=None)(self._means)
 
     def available(self, init_times: Array) -> Array:
@@ -76,6 +70,22 @@ class RunningMean:
         """float32; NaN, and no warning, where nothing was known."""
         unknown = np.full_like(self.total, np.nan)
         return np.divide(self.total, self.count, out=unknown, where=self.count > 0).astype(np.float32)
+
+
+def training_days(truth: Truth, baseline: str) -> Array:
+    """The times of the training split, which have every time of day of the dataset.
+
+    Raises:
+        BadDataError: they do not.
+    """
+    times = truth.training_times()
+    hours = np.setdiff1d(second_of_day(truth.times), second_of_day(times))
+    if len(hours):
+        raise BadDataError(
+            f"{truth.path}: {baseline}: the training split lacks {len(hours)} of the times of day, the first at "
+            f"{hours[0] / 3600:g} h UTC; take another baseline"
+        )
+    return times
 
 
 def second_of_day(times: Array) -> Array:

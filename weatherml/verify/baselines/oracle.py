@@ -55,8 +55,10 @@ class Oracle(Baseline):
 
     def __init__(self, config: OracleConfig, truth: Truth, world: World) -> None:
         super().__init__(config.kind, truth)
-        self.config = config
+        self.members = config.members
+        self.seed = config.seed
         self.world = world
+        self.steps = 0  # the most that was asked for: few leads are read at a time, and each case is drawn once
         self.drawn: tuple[tuple[np.datetime64, int], Array] | None = None
 
     def read(self, init_time: np.datetime64, lead_times: Array, name: str) -> Array:
@@ -66,7 +68,8 @@ class Oracle(Baseline):
             raise BadDataError(
                 f"lead_time: not in steps of the truth's {self.truth.step_seconds} s; leave out the baseline oracle"
             )
-        states = self._draw(init_time, int(steps.max()))
+        self.steps = max(self.steps, int(steps.max()))
+        states = self._draw(init_time, self.steps)
         return states[steps.astype(int) - 1, :, list(self.truth.variables).index(name)]
 
     def _draw(self, init_time: np.datetime64, steps: int) -> Array:
@@ -75,7 +78,7 @@ class Oracle(Baseline):
             fields = self.truth.read(np.array([init_time]), names)
             state = np.concatenate([fields[name] for name in names])
             # another stream for each case, the same one whatever the other cases are
-            seed = self.config.seed + int(init_time.astype("datetime64[s]").astype(np.int64)) // 60
-            states = self.world.oracle(state, init_time, steps=steps, members=self.config.members, seed=seed)
+            seed = self.seed + int(init_time.astype("datetime64[s]").astype(np.int64)) // 60
+            states = self.world.oracle(state, init_time, steps=steps, members=self.members, seed=seed)
             self.drawn = ((init_time, steps), states)
         return self.drawn[1]

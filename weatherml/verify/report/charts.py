@@ -55,6 +55,15 @@ class Axis:
         return np.log(positive / self.low) / math.log(self.high / self.low)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart with its name and units."""
+
+    name: str
+    units: str
+    svg: Markup
+
+
 def linear_axis(values: Array, *, include: Sequence[float] = (), ticks: int = 5, whole: bool = False) -> Axis:
     """An axis over the finite values and those of `include`, ending on ticks."""
     known = [*np.asarray(values, float)[np.isfinite(values)], *include] or [0.0, 1.0]
@@ -77,12 +86,20 @@ def power_axis(values: Array) -> Axis:
     return Axis(low=10.0**first, high=10.0**last, ticks=ticks, log=True)
 
 
-def line_chart(series: Sequence[Series], x: Axis, y: Axis, *, x_label: str, mark: float | None = None) -> Markup:
-    """A chart; `mark` draws a level, that of a perfect forecast."""
+def unit_axis() -> Axis:
+    """From 0 to 1, for probabilities and rates."""
+    return Axis(low=0.0, high=1.0, ticks=[(tick, f"{tick:g}") for tick in (0.0, 0.25, 0.5, 0.75, 1.0)])
+
+
+def line_chart(
+    series: Sequence[Series], x: Axis, y: Axis, *, x_label: str, mark: float | None = None, diagonal: bool = False
+) -> Markup:
+    """A chart; `mark` draws a level, that of a perfect forecast, `diagonal` where both axes are equal."""
     empty = not any(np.isfinite(line.y).any() for line in series)
     parts = [
         *_grid(x, y, x_label),
         *([] if mark is None else [_level(y, mark)]),
+        *([_diagonal()] if diagonal else []),
         *(_band(line, x, y) for line in series if line.low is not None and line.high is not None),
         *(_line(line, x, y) for line in reversed(series)),  # the first lies on top
         *([f'<text class="void" x="{WIDTH / 2}" y="{HEIGHT / 2 - 10}">no case to score</text>'] if empty else []),
@@ -106,6 +123,10 @@ def _grid(x: Axis, y: Axis, x_label: str) -> list[str]:
 
 def _level(y: Axis, value: float) -> str:
     return f'<path class="perfect" d="M{LEFT} {_down(y, value):.1f}H{WIDTH - RIGHT}"/>'
+
+
+def _diagonal() -> str:
+    return f'<path class="perfect" d="M{LEFT} {HEIGHT - BOTTOM}L{WIDTH - RIGHT} {TOP}"/>'
 
 
 def _line(line: Series, x: Axis, y: Axis) -> str:

@@ -12,52 +12,56 @@ from torch import Tensor
 
 from weatherml.metrics.base import Metric
 from weatherml.metrics.events import EventMetric
-from weatherml.verify.report.charts import Axis, Series, line_chart, linear_axis, power_axis
+from weatherml.verify.report.charts import Axis, Chart, Series, line_chart, linear_axis, power_axis
+from weatherml.verify.report.diagrams import diagram_charts
+from weatherml.verify.report.styles import styles
 from weatherml.verify.scores import TRUTH, Scores
 
 Array = npt.NDArray[Any]
 HEADLINE = "rmse"
-STYLES = 8  # colours in the style sheet for each kind of line
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """A chart with its name and units."""
-
-    name: str
-    units: str
-    svg: Markup
+ALL_VALUES, ENSEMBLE = "All values", "Ensemble"
+DISTRIBUTION = ("crps",)  # of deterministic forecasts too, but made for ensembles
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Charts that belong together: the continuous scores, or those of one event."""
+    """Charts that belong together: the continuous scores, those of ensembles, those of one event.
+
+    Attributes:
+        title: in words.
+        unfolded: shown without being asked for.
+        charts: in their order.
+    """
 
     title: str
+    unfolded: bool
     charts: list[Chart]
 
 
-def styles(scores: Scores) -> dict[str, str]:
-    """The style-sheet classes of each forecast's and baseline's lines."""
-    ours = {name: f"f{index % STYLES}" for index, name in enumerate(scores.forecasts)}
-    return ours | {name: f"b{index % STYLES}" for index, name in enumerate(scores.baselines)}
-
-
 def score_groups(scores: Scores, variable: str) -> list[Group]:
-    """All curves of a variable, the headline's first, grouped by event; a metric that nobody has is left out."""
+    """All curves and diagrams of a variable, the headline's first; a metric that nobody has is left out."""
+    ensembles = any(scores.metadata["members"][name] > 1 for name in scores.names)
     groups: dict[str, list[Chart]] = {}
-    for metric in sorted(scores.cards[variable].values(), key=lambda metric: metric.kind != HEADLINE):
+    for metric in sorted(scores.cards[variable].values(), key=_place):
         if any(metric.name in scores.curves[name][variable] for name in scores.names):
-            groups.setdefault(group_title(metric), []).append(score_chart(scores, variable, metric))
-    return [Group(title=title, charts=charts) for title, charts in groups.items()]
+            charts = [score_chart(scores, variable, metric), *diagram_charts(scores, variable, metric)]
+            groups.setdefault(group_title(metric, ensembles=ensembles), []).extend(charts)
+    return [
+        Group(title=title, unfolded=title in (ALL_VALUES, ENSEMBLE), charts=charts) for title, charts in groups.items()
+    ]
 
 
-def group_title(metric: Metric) -> str:
-    """`continuous`, or the event in words."""
+def _place(metric: Metric) -> tuple[bool, ...]:
+    return metric.kind != HEADLINE, isinstance(metric, EventMetric), metric.needs_members
+
+
+def group_title(metric: Metric, *, ensembles: bool) -> str:
+    """All values or the ensemble as a distribution; or the event in words."""
     if not isinstance(metric, EventMetric):
-        return "All values"
+        return ENSEMBLE if metric.needs_members or (ensembles and metric.kind in DISTRIBUTION) else ALL_VALUES
     sign = "≥" if metric.side == "above" else "≤"
-    return f"Events {sign} {metric.threshold:g} {metric.units_of_threshold}"
+    of = "Probability of" if metric.needs_members else "Events"
+    return f"{of} {sign} {metric.threshold:g} {metric.units_of_threshold}"
 
 
 def score_chart(scores: Scores, variable: str, metric: Metric) -> Chart:

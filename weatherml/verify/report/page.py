@@ -13,11 +13,12 @@ from torch import Tensor
 
 from weatherml.metrics.base import METRICS
 from weatherml.variables import Variable
-from weatherml.verify.colors import Scale, error_scale, field_scale
-from weatherml.verify.example import Example
-from weatherml.verify.report.curves import score_groups, spectrum_charts, styles
+from weatherml.verify.colors import Scale, error_scale, field_scale, spread_scale
+from weatherml.verify.example import Example, ExampleFields
+from weatherml.verify.report.curves import score_groups, spectrum_charts
 from weatherml.verify.report.lines import Line, coast_lines
 from weatherml.verify.report.maps import MapFrame, map_frame
+from weatherml.verify.report.styles import styles
 from weatherml.verify.scores import TRUTH, Headline, Scores, headline_leads, headlines
 from weatherml.verify.truth import Truth
 
@@ -61,6 +62,7 @@ def facts(scores: Scores) -> list[tuple[str, str]]:
     metadata, hours = scores.metadata, scores.cases.lead_hours
     rows, columns = metadata["grid"]
     spacing = f", {metadata['spacing_km']:.3g} km" if metadata["spacing_km"] else ""
+    members = [f"{name} {count}" for name, count in metadata["members"].items() if count > 1]
     first, last = (_minute(scores.cases.init_times[end]) for end in (0, -1))
     return [
         ("Cases", f"{metadata['init_times']}"),
@@ -68,6 +70,7 @@ def facts(scores: Scores) -> list[tuple[str, str]]:
         ("Leads", f"{hours[0]:g} to {hours[-1]:g} h, {len(hours)} of them"),
         ("Grid", f"{rows} x {columns}{spacing}"),
         ("Baselines", ", ".join(scores.baselines) or "none"),
+        *([("Members", ", ".join(members))] if members else []),
         ("Intervals", "5 to 95 %, blocks of 24 h resampled" if _has_intervals(scores) else "none: under two days"),
     ]
 
@@ -141,42 +144,55 @@ def headline_row(row: Headline, scores: Scores) -> Context:
 
 
 def maps(variable: Variable, example: Example, frame: MapFrame) -> Context:
-    """Truth, forecast and error at the headline leads, with their colour bars."""
-    leads = headline_leads(example.lead_hours)
-    forecast, truth = (fields[leads] for fields in example.fields[variable.name])
-    scale, errors = field_scale(variable, np.stack([forecast, truth])), error_scale(forecast - truth)
+    """Truth and forecast at the headline leads with their colour bars, beside the error or the members' spread."""
+    fields = example.fields[variable.name]
+    leads = headline_leads(fields.lead_hours)
+    scale = field_scale(variable, np.stack([fields.forecast[leads], fields.truth[leads]]))
+    pictures, beside = ensemble_pictures(fields, scale) if example.members > 1 else single_pictures(fields, scale)
     return {
+        "titles": list(pictures),
         "bar": bar(scale, variable.units),
-        "error_bar": bar(errors, variable.units),
+        "beside": beside,
+        "beside_bar": bar(pictures[beside][1], variable.units),
         "rows": [
             {
-                "lead": f"+{example.lead_hours[lead]:g} h",
-                "pictures": [
-                    ("truth", frame.png(truth[row], scale)),
-                    ("forecast", frame.png(forecast[row], scale)),
-                    ("error", frame.png(forecast[row] - truth[row], errors)),
-                ],
+                "lead": f"+{fields.lead_hours[lead]:g} h",
+                "pictures": [(title, frame.png(values[lead], colors)) for title, (values, colors) in pictures.items()],
             }
-            for row, lead in enumerate(leads)
+            for lead in leads
         ],
     }
 
 
+def single_pictures(fields: ExampleFields, scale: Scale) -> tuple[dict[str, tuple[Array, Scale]], str]:
+    """By title fields and scale, and the title of the one with a scale of its own."""
+    error = fields.forecast - fields.truth
+    pictures = {"truth": (fields.truth, scale), "forecast": (fields.forecast, scale)}
+    return pictures | {"error": (error, error_scale(error))}, "error"
+
+
+def ensemble_pictures(fields: ExampleFields, scale: Scale) -> tuple[dict[str, tuple[Array, Scale]], str]:
+    """As `single_pictures`, of an ensemble."""
+    shown = {"truth": fields.truth, "one member": fields.forecast, "mean": fields.mean}
+    pictures = {title: (values, scale) for title, values in shown.items()}
+    return pictures | {"spread": (fields.spread, spread_scale(fields.spread))}, "spread"
+
+
 def animation(variable: Variable, example: Example, frame: MapFrame) -> Context:
     """Every lead's truth and forecast as pictures."""
-    forecast, truth = example.fields[variable.name]
-    scale = field_scale(variable, np.stack([forecast, truth]))
-    times = example.init_time + (np.array(example.lead_hours) * 3600).astype("timedelta64[s]")
+    fields = example.fields[variable.name]
+    scale = field_scale(variable, np.stack([fields.forecast, fields.truth]))
+    times = example.init_time + (np.array(fields.lead_hours) * 3600).astype("timedelta64[s]")
     return {
         "label": variable.long_name or variable.name,
         "bar": bar(scale, variable.units),
         "frames": [
             {
-                "truth": frame.png(truth[lead], scale),
-                "forecast": frame.png(forecast[lead], scale),
+                "truth": frame.png(fields.truth[lead], scale),
+                "forecast": frame.png(fields.forecast[lead], scale),
                 "label": f"+{hours:g} h · {_minute(times[lead])} UTC",
             }
-            for lead, hours in enumerate(example.lead_hours)
+            for lead, hours in enumerate(fields.lead_hours)
         ],
     }
 

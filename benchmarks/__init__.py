@@ -1,0 +1,1 @@
+"""What measures: worlds with a known law, and one script a figure; see README.md."""

@@ -1,0 +1,330 @@
+"""Stochastic worlds whose law is known, so that the best attainable score is known too.
+
+Each is a Markov chain of fields on a doubly periodic grid: the last `memory` states say all that can be
+known of the next one. An ensemble drawn from the law itself (`World.oracle`) is the perfect forecast, and
+its fair CRPS, which does not depend on the number of members, is the attainable one.
+
+    python -m benchmarks.worlds waves --output DIR --times 2000 --seed 0
+
+writes `world.nc` (hourly CF NetCDF) and `prepare.yaml` (the settings for `wml prepare netcdf --config`);
+each `--init TIME` adds an initial time to `oracle.nc`, a forecast that `wml evaluate` reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+import yaml
+
+from weatherml.sources.world.noise import Blend, correlated
+
+Array = npt.NDArray[Any]
+Law = Callable[[Array, Array], Array]
+"""(..., memory, C, H, W) last states and (..., C, H, W) noise of unit variance to (..., C, H, W), standardised."""
+
+SHAPE = (64, 64)
+SPACING = 3000.0  # m
+START = np.datetime64("2024-01-01T00:00:00", "s")
+HOUR = np.timedelta64(3600, "s")
+SPIN_UP = 300
+MAPPING = {
+    "grid_mapping_name": "lambert_conformal_conic",
+    "latitude_of_projection_origin": 38.5,
+    "longitude_of_central_meridian": -97.5,
+    "standard_parallel": [38.5, 38.5],
+    "earth_radius": 6371229.0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """One variable, and how its physical value x comes from the standardised z that the law works on.
+
+    Attributes:
+        name: in the files.
+        units: of x.
+        scale: x = centre + scale z, or scale exp(growth z) where `growth` is set.
+        centre: the value of z = 0.
+        growth: of the logarithm of x with z; makes x log-normal.
+        noise: (length in cells, share) of the forcing's independent parts; the squares of the shares add up to 1.
+        minimum: the smallest physical value, where there is one.
+        transform: that suits it, for `prepare`.
+    """
+
+    name: str
+    units: str
+    noise: Blend
+    scale: float = 1.0
+    centre: float = 0.0
+    growth: float | None = None
+    minimum: float | None = None
+    transform: str = "none"
+
+    def physical(self, z: Array) -> Array:
+        """The variable in its units."""
+        return self.centre + self.scale * z if self.growth is None else self.scale * np.exp(self.growth * z)
+
+    def standard(self, x: Array) -> Array:
+        """The inverse of `physical`."""
+        return (x - self.centre) / self.scale if self.growth is None else np.log(x / self.scale) / self.growth
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A law and the names of what it moves.
+
+    Attributes:
+        channels: the variables, in order.
+        law: one step, in standardised values.
+        memory: states that the next one depends on.
+    """
+
+    channels: tuple[Channel, ...]
+    law: Law
+    memory: int = 1
+
+    def step(self, history: Array, rng: np.random.Generator) -> Array:
+        """Draw (..., C, H, W) the state after (..., memory, C, H, W), float32 in physical units."""
+        each = enumerate(self.channels)
+        standard = np.stack([channel.standard(history[..., c, :, :]) for c, channel in each], axis=-3)
+        *lead, _, _, height, width = history.shape
+        noise = correlated(rng, (*lead, height, width), tuple(channel.noise for channel in self.channels))
+        return self._physical(self.law(standard, noise))
+
+    def oracle(self, history: Array, *, steps: int, members: int, rng: np.random.Generator) -> Array:
+        """Draw (steps, members, C, H, W) forecasts from (memory, C, H, W), the last states."""
+        states = np.repeat(history[None], members, axis=0)
+        return self._run(states, steps, rng)
+
+    def simulate(self, times: int, rng: np.random.Generator, shape: tuple[int, int] = SHAPE) -> Array:
+        """Draw (times, C, H, W) of the stationary world."""
+        rest = self._physical(np.zeros((self.memory, len(self.channels), *shape), np.float32))
+        return self._run(rest, SPIN_UP + times, rng)[SPIN_UP:]
+
+    def _run(self, history: Array, steps: int, rng: np.random.Generator) -> Array:
+        states = np.empty((steps, *history.shape[:-4], *history.shape[-3:]), np.float32)
+        for index in range(steps):
+            states[index] = self.step(history, rng)
+            history = np.concatenate([history[..., 1:, :, :, :], states[index][..., None, :, :, :]], axis=-4)
+        return states
+
+    def _physical(self, standard: Array) -> Array:
+        each = enumerate(self.channels)
+        fields = [channel.physical(standard[..., c, :, :]) for c, channel in each]
+        return np.stack(fields, axis=-3).astype(np.float32)
+
+
+def advect(fields: Array, shift_y: Array | float, shift_x: Array | float) -> Array:
+    """Carry (..., H, W) fields along by `shift` cells, semi-Lagrangian and bilinear; opposite edges are neighbours."""
+    *_, height, width = fields.shape
+    y = np.broadcast_to(np.arange(height)[:, None] - shift_y, fields.shape)
+    x = np.broadcast_to(np.arange(width) - shift_x, fields.shape)
+    row, column = np.floor(y), np.floor(x)
+    part_y, part_x = (y - row).astype(np.float32), (x - column).astype(np.float32)
+    row, column = row.astype(np.intp) % height, column.astype(np.intp) % width
+    plane = np.arange(0, fields.size, height * width).reshape(*fields.shape[:-2], 1, 1)
+    near, far = plane + row * width, plane + (row + 1) % height * width
+    flat, after = fields.ravel(), (column + 1) % width
+    first = flat[near + column] * (1 - part_x) + flat[near + after] * part_x
+    second = flat[far + column] * (1 - part_x) + flat[far + after] * part_x
+    return np.asarray(first * (1 - part_y) + second * part_y)
+
+
+def rotated_gradient(stream: Array) -> tuple[Array, Array]:
+    """(v, u) of the flow along the lines of a (..., H, W) streamfunction, by central differences."""
+    along_y = (np.roll(stream, -1, -2) - np.roll(stream, 1, -2)) / 2
+    along_x = (np.roll(stream, -1, -1) - np.roll(stream, 1, -1)) / 2
+    return along_x, -along_y
+
+
+def memory_of(time_scales: Sequence[float]) -> tuple[Array, Array]:
+    """(C, 1, 1) share of a state that is left after a step, and the forcing that keeps the variance at 1."""
+    left = np.exp(-1 / np.array(time_scales, np.float32))[:, None, None]
+    return left, np.sqrt(1 - left**2)
+
+
+def mixed(matrix: Array, fields: Array) -> Array:
+    """The (C, C) matrix times the (..., C, H, W) fields."""
+    return np.asarray(np.einsum("dc,...chw->...dhw", matrix.astype(np.float32), fields))
+
+
+# ---- waves: a streamfunction carries itself and three tracers, which feed on each other and saturate
+
+WAVES_LEFT, WAVES_FORCING = memory_of([20.0, 8.0, 12.0, 5.0])
+WAVES_COUPLING = np.array([[0, 0, 0.3, 0], [0.8, 0, -0.5, 0], [0, 0.7, 0, 0.3], [0, 0.6, -0.6, 0]])
+
+
+def waves(history: Array, noise: Array) -> Array:
+    """The flow of channel 0 and a constant wind advect all; tanh couplings, additive forcing."""
+    moved = advect(history[..., -1, :, :, :], *_swirl(history[..., -1, :, :, :]))
+    return _waves_step(moved, noise)
+
+
+def inertial_waves(history: Array, noise: Array) -> Array:
+    """As `waves`, with 0.3 of the last change carried on: two states are needed."""
+    before, last = history[..., 0, :, :, :], history[..., 1, :, :, :]
+    moved = advect(last + 0.3 * (last - before), *_swirl(last))
+    return _waves_step(moved, noise)
+
+
+def _waves_step(moved: Array, noise: Array) -> Array:
+    coupled = 0.15 * np.tanh(mixed(WAVES_COUPLING, moved))
+    return np.asarray(WAVES_LEFT * moved + coupled + WAVES_FORCING * noise)
+
+
+def _swirl(state: Array) -> tuple[Array, Array]:
+    v, u = rotated_gradient(state[..., :1, :, :])
+    return 0.4 + 4.0 * v, 1.2 + 4.0 * u
+
+
+# ---- skewed: wind, an exponential instability, and rain that is mostly zero; noise grows with the state
+
+WIND_LEFT, WIND_FORCING = memory_of([15.0, 15.0])
+
+
+def skewed(history: Array, noise: Array) -> Array:
+    """Instability grows in convergence and feeds rain, rain uses it up; the forcing of both is multiplicative."""
+    state = history[..., -1, :, :, :]
+    moved = advect(state, 0.2 + 0.7 * state[..., 1:2, :, :], 0.8 + 0.7 * state[..., :1, :, :])
+    wind, instability, rain = moved[..., :2, :, :], moved[..., 2, :, :], moved[..., 3, :, :]
+    u, v = wind[..., 0, :, :], wind[..., 1, :, :]
+    convergence = np.roll(u, 1, -1) - np.roll(u, -1, -1) + np.roll(v, 1, -2) - np.roll(v, -1, -2)
+    fuel = 0.08 + 0.2 * np.tanh(2 * convergence) - 0.25 * rain / (1 + rain)
+    forcing = 0.35 * (1 + 0.4 * np.tanh(instability))
+    onset = 0.35 * np.tanh(instability) - 0.22 + (0.3 + 0.25 * np.sqrt(rain)) * noise[..., 3, :, :]
+    rest = [0.93 * instability + fuel + forcing * noise[..., 2, :, :], np.maximum(0.8 * rain + onset, 0)]
+    return np.concatenate([WIND_LEFT * wind + WIND_FORCING * noise[..., :2, :, :], np.stack(rest, -3)], axis=-3)
+
+
+# ---- eight: scales from 1e-6 to 1e5, memories from 2 to 100 steps, each channel with a drift of its own
+
+EIGHT_LEFT, EIGHT_FORCING = memory_of([2.0, 100.0, 4.0, 50.0, 8.0, 30.0, 3.0, 15.0])
+EIGHT_DRIFT = np.array([[0.5, 1.5], [0.0, 0.3], [-1.0, 0.7], [0.2, -0.4], [1.3, 0.0], [0.6, 0.6], [-0.5, -2.0], [0, 1]])
+EIGHT_COUPLING = 0.6 * (np.roll(np.eye(8), 1, axis=1) - np.roll(np.eye(8), -3, axis=1))
+
+
+def eight(history: Array, noise: Array) -> Array:
+    """Constant drifts, tanh couplings around a ring that slow channels feel slowly, additive forcing."""
+    shift_y, shift_x = EIGHT_DRIFT.T[:, :, None, None]
+    moved = advect(history[..., -1, :, :, :], shift_y, shift_x)
+    return EIGHT_LEFT * moved + EIGHT_FORCING * (0.4 * np.tanh(mixed(EIGHT_COUPLING, moved)) + noise)
+
+
+def _blend(*parts: tuple[float, float]) -> Blend:
+    """(length, weight) of parts as (length, share)."""
+    total = sum(weight**2 for _, weight in parts) ** 0.5
+    return tuple((length, weight / total) for length, weight in parts)
+
+
+WAVES = (
+    Channel(name="psi", units="m2 s-1", scale=3e6, noise=_blend((6.0, 1))),
+    Channel(name="theta", units="K", centre=290.0, scale=4.0, noise=_blend((5.0, 1), (1.5, 0.4))),
+    Channel(name="humidity", units="kg kg-1", centre=8e-3, scale=1e-3, noise=_blend((2.5, 1))),
+    Channel(name="ozone", units="DU", centre=300.0, scale=20.0, noise=_blend((8.0, 0.7), (1.0, 0.5))),
+)
+WORLDS = {
+    "waves": World(channels=WAVES, law=waves),
+    "inertial-waves": World(channels=WAVES, law=inertial_waves, memory=2),
+    "skewed": World(
+        law=skewed,
+        channels=(
+            Channel(name="u", units="m s-1", centre=3.0, scale=5.0, noise=_blend((6.0, 1))),
+            Channel(name="v", units="m s-1", scale=5.0, noise=_blend((6.0, 1))),
+            Channel(
+                name="instability", units="J kg-1", scale=100.0, growth=0.9, noise=_blend((3.0, 1)),
+                minimum=0.0, transform="log1p",
+            ),
+            Channel(
+                name="rain", units="mm h-1", scale=4.0, noise=_blend((2.0, 1)), minimum=0.0, transform="log1p"
+            ),
+        ),
+    ),
+    "eight": World(
+        law=eight,
+        channels=(
+            Channel(name="pressure", units="Pa", centre=1e5, scale=500.0, noise=_blend((8.0, 1))),
+            Channel(name="ice", units="kg kg-1", centre=4e-6, scale=1e-6, noise=_blend((2.0, 1))),
+            Channel(name="wind", units="m s-1", scale=7.0, noise=_blend((4.0, 1), (1.0, 0.3))),
+            Channel(name="soil", units="K", centre=285.0, scale=3.0, noise=_blend((5.0, 1))),
+            Channel(name="flux", units="W m-2", centre=300.0, scale=120.0, noise=_blend((1.5, 1))),
+            Channel(name="heat", units="J m-2", centre=2e5, scale=5e4, noise=_blend((3.0, 1))),
+            Channel(name="vorticity", units="s-1", scale=5e-5, noise=_blend((1.2, 1))),
+            Channel(name="cloud", units="1", centre=0.5, scale=0.12, noise=_blend((6.0, 0.7), (2.0, 0.7))),
+        ),
+    ),
+}  # fmt: skip
+
+
+def as_dataset(fields: Array, channels: Sequence[Channel], dims: Sequence[str], axes: dict[str, Any]) -> xr.Dataset:
+    """(..., C, H, W) as CF variables over `dims`, y and x, with the coordinates `axes`."""
+    y, x = (SPACING * (np.arange(size) - size / 2) for size in fields.shape[-2:])
+    data: dict[str, Any] = {"projection": ((), np.array(0), MAPPING)}
+    for c, channel in enumerate(channels):
+        attributes: dict[str, Any] = {"units": channel.units, "grid_mapping": "projection"}
+        if channel.minimum is not None:
+            attributes["valid_min"] = np.float32(channel.minimum)
+        data[channel.name] = ((*dims, "y", "x"), fields[..., c, :, :], attributes)
+    return xr.Dataset(
+        data,
+        {
+            **axes,
+            "y": ("y", y, {"units": "m", "standard_name": "projection_y_coordinate"}),
+            "x": ("x", x, {"units": "m", "standard_name": "projection_x_coordinate"}),
+        },
+    )
+
+
+def write_world(world: World, fields: Array, folder: Path) -> None:
+    """Write (N, C, H, W) as `world.nc`, and `prepare.yaml` beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    time = ("time", START + HOUR * np.arange(len(fields)), {"standard_name": "time"})
+    dataset = as_dataset(fields, world.channels, ["time"], {"time": time})
+    dataset.to_netcdf(folder / "world.nc", engine="netcdf4", encoding={"time": {"units": f"hours since {START}"}})
+    table = {channel.name: {"transform": channel.transform} for channel in world.channels}
+    (folder / "prepare.yaml").write_text(yaml.safe_dump({"variables": table}, sort_keys=False), encoding="utf-8")
+
+
+def write_oracle(
+    world: World, fields: Array, inits: Array, path: Path, *, steps: int, members: int, rng: np.random.Generator
+) -> None:
+    """Write the oracle's forecast from `fields[inits]`, dims (init_time, lead_time, member, y, x)."""
+    histories = [fields[init - world.memory + 1 : init + 1] for init in inits]
+    drawn = np.stack([world.oracle(history, steps=steps, members=members, rng=rng) for history in histories])
+    axes = {
+        "init_time": ("init_time", START + HOUR * np.asarray(inits), {"standard_name": "forecast_reference_time"}),
+        "lead_time": ("lead_time", np.arange(1, steps + 1), {"units": "hours", "standard_name": "forecast_period"}),
+    }
+    dims = ("init_time", "lead_time", "member")
+    as_dataset(drawn, world.channels, dims, axes).to_netcdf(path, engine="netcdf4")
+
+
+def main() -> None:
+    """Draw a world, and an oracle's forecast where initial times are given."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("world", choices=WORLDS)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--times", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--init", action="append", default=[], type=lambda text: np.datetime64(text, "s"))
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--members", type=int, default=16)
+    options = parser.parse_args()
+    world, rng = WORLDS[options.world], np.random.default_rng(options.seed)
+    fields = world.simulate(options.times, rng)
+    write_world(world, fields, options.output)
+    if options.init:
+        inits = (np.array(options.init) - START) // HOUR
+        path = options.output / "oracle.nc"
+        write_oracle(world, fields, inits, path, steps=options.steps, members=options.members, rng=rng)
+    print(options.output / "world.nc")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The record of a fit in a run: it comes back as it was, and what is broken in it is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from weatherml.errors import BadDataError
+from weatherml.run.calibration import FILE, Calibration
+
+FIT = Calibration(
+    temperature=(1.05, 0.98), sampler={"kind": "heun", "steps": 8}, before={"t2m": 0.91}, after={"t2m": 0.99}
+)
+
+
+@pytest.mark.parametrize("sampler", [None, {"kind": "heun", "steps": 8}])
+def test_round_trip(tmp_path: Path, sampler: dict[str, object] | None) -> None:
+    fit = Calibration(temperature=(1.1,), sampler=sampler, before={"a": 0.8}, after={"a": 0.9})
+    fit.save(tmp_path)
+    assert Calibration.load(tmp_path) == fit
+
+
+def test_none_where_there_is_none(tmp_path: Path) -> None:
+    assert Calibration.load(tmp_path) is None
+
+
+def test_before_and_after_in_one_line() -> None:
+    assert FIT.describe() == "calibrated on the validation part, spread over error: t2m 0.91 -> 0.99"
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", json.dumps({"temperature": [1.0], "color": "red"})])
+def test_a_broken_file_is_said_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(BadDataError, match=FILE):
+        Calibration.load(tmp_path)

@@ -1,0 +1,117 @@
+"""Calibration: an ensemble of known dispersion ends at a spread-skill ratio of 1, and never further from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from weatherml.config import parse
+from weatherml.data.known import KnownFields
+from weatherml.data.store import Dataset, open_dataset
+from weatherml.data.transforms import Normaliser
+from weatherml.fields import Batch, Fields, Noise
+from weatherml.models.base import GenerativeModel
+from weatherml.run.experiment import Experiment
+from weatherml.train.calibration import LIMITS, adjusted, calibrate
+from weatherml.train.validation import Validator
+
+
+class Spread(GenerativeModel):
+    """Persistence with noise of a given standard deviation for each variable, in units of its error."""
+
+    def __init__(self, std: torch.Tensor, temperatures: int) -> None:
+        super().__init__(temperatures)
+        self.std = std.view(-1, 1, 1)
+
+    def step(self, batch: Batch, noise: Noise | None = None) -> Fields:
+        assert noise is not None
+        last = batch.history[:, -1:]
+        return last + self.std * self.temperature * noise(last.shape)
+
+
+@pytest.fixture(scope="module")
+def dataset(small_dataset: Path) -> Dataset:
+    return open_dataset(small_dataset).select(["t2m", "u10", "v10"])
+
+
+@pytest.fixture(scope="module")
+def validate(dataset: Dataset) -> Validator:
+    settings = {"data": {"history": 1}, "model": {"kind": "crps"}, "train": {"batch": 8}}
+    normaliser = Normaliser(dataset.variables, dataset.packings, dataset.statistics)
+    sizes = {"cases": 6, "lead_steps": 1, "members": 4}
+    return Validator(dataset, parse(Experiment, settings), normaliser, KnownFields(dataset), **sizes)
+
+
+@pytest.fixture(scope="module")
+def error(validate: Validator, dataset: Dataset) -> torch.Tensor:
+    """The standard deviation of persistence's error on the validation part, normalised: of noise of 1e-3."""
+    ratios = validate(Spread(torch.full((3,), 1e-3), 1)).spread_skill
+    return 1e-3 * (5 / 4) ** 0.5 / torch.tensor([ratios[name] for name in dataset.names])
+
+
+def model(error: torch.Tensor, off: list[float], temperatures: int) -> Spread:
+    return Spread(error * torch.tensor(off), temperatures)
+
+
+def test_too_little_spread_is_mended_field_by_field(validate: Validator, error: torch.Tensor) -> None:
+    spread = model(error, [0.85, 0.9, 1.1], 3)
+    fit = calibrate(spread, validate, {"kind": "heun", "steps": 4})
+    assert list(fit.before.values()) == pytest.approx([0.85, 0.9, 1.1], rel=0.1)
+    assert list(fit.after.values()) == pytest.approx([1, 1, 1], abs=0.03)
+    assert fit.temperature == pytest.approx([1 / 0.85, 1 / 0.9, 1 / 1.1], rel=0.1)
+    assert tuple(spread.temperature.flatten().tolist()) == fit.temperature
+    assert fit.sampler == {"kind": "heun", "steps": 4}
+
+
+def test_one_temperature_serves_all_in_the_mean(validate: Validator, error: torch.Tensor) -> None:
+    fit = calibrate(model(error, [0.85, 0.85, 0.85], 1), validate, None)
+    assert len(fit.temperature) == 1
+    assert list(fit.after.values()) == pytest.approx([1, 1, 1], abs=0.05)
+
+
+@pytest.mark.parametrize("off", [[0.3, 0.3, 0.3], [1.0, 1.0, 1.0], [0.5, 1.0, 2.0]])
+@pytest.mark.parametrize("temperatures", [1, 3])
+def test_never_further_from_one_than_before(
+    validate: Validator, error: torch.Tensor, off: list[float], temperatures: int
+) -> None:
+    fit = calibrate(model(error, off, temperatures), validate, None)
+    before, after = (
+        sum(abs(torch.tensor(ratio).log().item()) for ratio in found.values()) for found in (fit.before, fit.after)
+    )
+    assert after <= before
+    assert all(LIMITS[0] - 1e-6 <= value <= LIMITS[1] + 1e-6 for value in fit.temperature)
+
+
+def test_what_makes_it_worse_is_not_kept(validate: Validator, error: torch.Tensor) -> None:
+    class Stubborn(Spread):
+        """The hotter its noise, the less it spreads."""
+
+        def step(self, batch: Batch, noise: Noise | None = None) -> Fields:
+            assert noise is not None
+            last = batch.history[:, -1:]
+            return last + self.std / self.temperature**2 * noise(last.shape)
+
+    stubborn = Stubborn(error * 0.9, 3)
+    fit = calibrate(stubborn, validate, None)
+    assert fit.temperature == (1.0, 1.0, 1.0)
+    assert fit.after == fit.before
+    assert torch.equal(stubborn.temperature, torch.ones(3, 1, 1))
+
+
+def test_an_earlier_fit_is_forgotten(validate: Validator, error: torch.Tensor) -> None:
+    fresh, fitted = (model(error, [0.9, 0.9, 0.9], 3) for _ in range(2))
+    fitted.temperature.fill_(1.2)
+    assert calibrate(fitted, validate, None) == calibrate(fresh, validate, None)
+
+
+def test_adjusted_by_hand() -> None:
+    # two variables, two leads drawn together: each is divided by its variable's ratio
+    four = adjusted(torch.ones(4, 1, 1), [0.9, 1.1])
+    torch.testing.assert_close(four.flatten(), 1 / torch.tensor([0.9, 1.1, 0.9, 1.1]))
+    # one number for all: sqrt(0.8 x 0.9) = 0.849, 1 / 0.849 = 1.179
+    torch.testing.assert_close(
+        adjusted(torch.ones(1, 1, 1), [0.8, 0.9]).flatten(), torch.tensor([1.1785]), rtol=1e-3, atol=0
+    )
+    assert adjusted(torch.ones(2, 1, 1), [0.1, 10.0]).flatten().tolist() == pytest.approx([1.25, 0.8])

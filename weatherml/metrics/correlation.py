@@ -1,0 +1,31 @@
+"""Pearson's correlation of two fields over points and cases, from sums that merge."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from weatherml.fields import Fields
+from weatherml.metrics.base import Statistics
+from weatherml.metrics.reduce import area, area_sum
+
+ROUNDING = 1e-12
+"""A variance below this share of the mean square is that of a constant."""
+
+
+def correlation_sums(a: Fields, b: Fields, mask: Tensor, rows: Tensor) -> Statistics:
+    """First and second moments of two fields (L, H, W) float64."""
+    products = {"a": a, "b": b, "aa": a.square(), "bb": b.square(), "ab": a * b}
+    return {name: area_sum(values, mask, rows) for name, values in products.items()} | {"weight": area(mask, rows)}
+
+
+def correlation(sums: Statistics) -> Tensor:
+    """The correlation (L,); NaN where one of the two does not vary."""
+    mean = {name: sums[name] / sums["weight"] for name in ("a", "b", "aa", "bb", "ab")}
+    variances = [_variance(mean[name], mean[2 * name]) for name in ("a", "b")]
+    return (mean["ab"] - mean["a"] * mean["b"]) / (variances[0] * variances[1]).sqrt()
+
+
+def _variance(mean: Tensor, mean_square: Tensor) -> Tensor:
+    variance = mean_square - mean.square()
+    return torch.where(variance > ROUNDING * mean_square, variance, torch.nan)

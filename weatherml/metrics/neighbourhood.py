@@ -1,0 +1,106 @@
+"""Square neighbourhoods of points: events in them, and how scores over them are named."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor
+
+from weatherml.fields import Fields
+from weatherml.metrics.base import Metric
+from weatherml.metrics.events import EventMetric, Side, event_share, events, number_name, occurs
+from weatherml.metrics.once import once
+from weatherml.variables import Variable
+
+
+class NeighbourhoodMetric(EventMetric):
+    """A score of an event in square neighbourhoods.
+
+    Attributes:
+        widths: that are worth having, in cells.
+        width: the neighbourhood's side in cells, odd.
+        spacing_km: of the grid, for the name; None names the width in cells.
+    """
+
+    widths: ClassVar[tuple[int, ...]] = (3, 9, 27)
+    width: PositiveInt
+    spacing_km: PositiveFloat | None = None
+
+    @property
+    def name(self) -> str:
+        """`fss_30dbz_27km`, or `fss_30dbz_9cells`."""
+        return f"{self.kind}_{self.event}_{scale_name(self.width, self.spacing_km)}"
+
+    @classmethod
+    def score_card(cls, variable: Variable, spacing_km: float | None) -> list[Metric]:
+        """One for each threshold and width."""
+        return [
+            cls.model_validate({**event, "width": width, "spacing_km": spacing_km})
+            for event in events(variable)
+            for width in cls.widths
+        ]
+
+
+def scale_name(width: int, spacing_km: float | None) -> str:
+    """A neighbourhood's width as part of a name: to the km, under 10 km to a tenth."""
+    if spacing_km is None:
+        return f"{width}cells"
+    km = width * spacing_km
+    return f"{number_name(round(km, 1 if km < 10 else 0))}km"
+
+
+@once
+def fractions(values: Fields, mask: Tensor, threshold: float, side: Side, width: int) -> Tensor:
+    """Share of each point's neighbourhood with the event, (L, H, W) float64; of (L, M, H, W) the members' mean.
+
+    Beyond the edge, and at unknown points, no event occurs.
+    """
+    sums = integral(values, mask, threshold, side)
+    return window_sum(window_sum(sums, -2, width), -1, width) / width**2
+
+
+@once
+def known_fractions(mask: Tensor, width: int) -> Tensor:
+    """Share of each point's neighbourhood that is known and inside the grid, (L, H, W) float64."""
+    return fractions(mask.float(), mask, 1.0, "above", width)
+
+
+@once
+def anywhere(values: Fields, mask: Tensor, threshold: float, side: Side, width: int) -> Tensor:
+    """Share of members with the event anywhere in each point's neighbourhood, (L, H, W); of a field, whether."""
+    event = occurs(values, threshold, side) & (mask if values.ndim == mask.ndim else mask.unsqueeze(1))
+    near = dilate(dilate(event, -2, width), -1, width).float()
+    return near if values.ndim == mask.ndim else near.mean(1)
+
+
+def dilate(event: Tensor, axis: int, width: int) -> Tensor:
+    """Whether any cell of a window of odd `width` along `axis` is True."""
+    reach = width // 2
+    edge = torch.zeros_like(event.narrow(axis, 0, 1)).repeat_interleave(reach, axis)
+    near, seen = torch.cat([edge, event, edge], axis), 1
+    while seen < width:  # the cells that each one has seen double
+        step = min(seen, width - seen)
+        size = near.shape[axis] - step
+        near = near.narrow(axis, 0, size) | near.narrow(axis, step, size)
+        seen += step
+    return near
+
+
+@once
+def integral(values: Fields, mask: Tensor, threshold: float, side: Side) -> Tensor:
+    """The event's sums over all rows and columns before each: (L, H + 1, W + 1) float64."""
+    share = event_share(values, mask, threshold, side).double()
+    return torch.nn.functional.pad(share.cumsum(-1).cumsum(-2), (1, 0, 1, 0))
+
+
+def window_sum(sums: Tensor, axis: int, width: int) -> Tensor:
+    """Sums over windows of odd `width` from cumulative sums with a leading 0 (N + 1 to N); zeros past the edge."""
+    size = sums.shape[axis] - 1
+    reach = min(width // 2, size)
+    inside = sums.narrow(axis, reach + 1, size - reach)
+    last = sums.narrow(axis, size, 1)
+    windows = torch.cat([inside, *[last] * reach], axis)
+    windows.narrow(axis, reach, size - reach).sub_(sums.narrow(axis, 0, size - reach))
+    return windows

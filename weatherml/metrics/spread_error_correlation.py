@@ -1,0 +1,44 @@
+"""Correlation of spread and error: does the ensemble know where it does not know?"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from weatherml.fields import Fields
+from weatherml.metrics.base import METRICS, Metric, Statistics
+from weatherml.metrics.correlation import correlation, correlation_sums
+from weatherml.metrics.reduce import ensemble_mean, ensemble_variance
+from weatherml.variables import Variable
+
+
+@METRICS.register("spread_error_correlation")
+class SpreadErrorCorrelation(Metric):
+    """Pearson's correlation of the members' standard deviation and the mean's absolute error, over points and cases.
+
+    An error is one draw, so even a perfect ensemble stays well below 1 (Whitaker and Loughe 1998,
+    doi:10.1175/1520-0493(1998)126<3292:TRBESA>2.0.CO;2): read it beside the oracle's.
+    """
+
+    perfect: ClassVar[float] = 1.0
+    needs_members: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """`spread_error_correlation`."""
+        return "spread_error_correlation"
+
+    @classmethod
+    def score_card(cls, variable: Variable, spacing_km: float | None) -> list[Metric]:  # noqa: ARG003
+        """One for every variable."""
+        return [cls()]
+
+    def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
+        """Moments of spread and error."""
+        spread = ensemble_variance(forecast).sqrt()
+        return correlation_sums(spread, (ensemble_mean(forecast) - truth).abs(), mask, rows)
+
+    def value(self, sums: Statistics) -> Tensor:
+        """The correlation."""
+        return correlation(sums)

@@ -1,0 +1,100 @@
+"""A denoising diffusion probabilistic model (Ho et al. 2020, arXiv 2006.11239) of the next state or its change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+
+from weatherml.config import Settings
+from weatherml.diffusion.schedule import Curve, Schedule
+from weatherml.diffusion.spacing import tangent
+from weatherml.fields import Shape
+from weatherml.models.base import MODELS, Model, edges
+from weatherml.models.diffusion import DiffusionModel, Sampler
+from weatherml.models.unet import UNet
+from weatherml.nn.blocks import Conv, FiLM, NormKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscreteLevels:
+    """The T levels of a schedule: all alike in training, some of them in a sample."""
+
+    schedule: Schedule
+    spacing: Literal["tangent", "trailing"]
+
+    def draw(self, count: int, device: torch.device) -> Tensor:
+        """(count,) levels for training, t uniform, stratified over the batch."""
+        return self.schedule.draw(count, device)
+
+    def descent(self, sampler: Sampler) -> Tensor:
+        """(steps + 1,) float64 levels of the schedule, decreasing to 0."""
+        if self.spacing == "trailing":
+            return self.schedule.trailing(sampler.steps)
+        return self.schedule.nearest(tangent(sampler.steps))
+
+
+@MODELS.register("ddpm")
+class DDPM(UNet):
+    """The parameters of `unet`, and diffusion in T discrete steps.
+
+    A conditioning network reads the history, the known and the static fields; what it makes of them enters the
+    U-Net beside the noisy target.
+
+    Attributes:
+        schedule: curve of the noise.
+        timesteps: T.
+        prediction: what the network predicts: the noise `epsilon`, `v`, or the clean `x0`.
+        target: what is drawn: the next `state`, or the `change` since the last.
+        condition_features: channels of the conditioning network; 0 gives the inputs as they are.
+        drop: share of training cases without condition, for guidance.
+        guidance: w in D = D_without + w (D_with - D_without) (Ho & Salimans 2022, arXiv 2207.12598); 1 is none.
+        spacing: of a sample's levels: `trailing`, equal strides in t, or `tangent`, the schedule's nearest to those
+            that few steps of second order need.
+        embedding: width of the noise level's vector.
+        attention: see `unet`; the two coarsest levels unless given.
+        norm: see `unet`.
+        scaled_inputs: see `unet`.
+    """
+
+    generative: ClassVar[bool] = True
+    sampler: ClassVar[Settings | None] = {"kind": "dpm-solver++", "steps": 16}
+    discrete: ClassVar[bool] = True
+    loss: ClassVar[str] = "mse"
+
+    schedule: Curve = "cosine"
+    timesteps: int = Field(1000, ge=50)
+    prediction: Literal["epsilon", "v", "x0"] = "epsilon"
+    target: Literal["change", "state"] = "change"
+    condition_features: NonNegativeInt = 32
+    drop: float = Field(0.0, ge=0, lt=1)
+    guidance: NonNegativeFloat = 1.0
+    spacing: Literal["tangent", "trailing"] = "tangent"
+    embedding: PositiveInt = 64
+    norm: NormKind = "point"
+    scaled_inputs: bool = True
+
+    def build(self, shape: Shape) -> Model:
+        """The model for data of `shape`."""
+        inputs = self.inputs(shape)
+        channels = (self.condition_features or inputs.channels) + shape.lead * shape.channels
+        return DiffusionModel(
+            self.network(shape, channels=channels, zero=True, condition=partial(FiLM, vector=self.embedding)),
+            shape,
+            inputs=inputs,
+            levels=DiscreteLevels(schedule=Schedule(curve=self.schedule, steps=self.timesteps), spacing=self.spacing),
+            prediction=self.prediction,
+            target=self.target,
+            encoder=self._encoder(shape, inputs.channels) if self.condition_features else None,
+            embedding=self.embedding,
+            drop=self.drop,
+            guidance=self.guidance,
+        )
+
+    def _encoder(self, shape: Shape, channels: int) -> nn.Module:
+        width, padding = self.condition_features, edges(self.padding, shape)
+        return nn.Sequential(Conv(channels, width, padding=padding), nn.SiLU(), Conv(width, width, padding=padding))

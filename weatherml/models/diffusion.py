@@ -1,0 +1,212 @@
+"""What all diffusion models share: a denoising network, its training, and the drawing of a sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from weatherml.diffusion.preconditioning import Prediction, c_noise, coefficients
+from weatherml.fields import Batch, Fields, Noise, Shape
+from weatherml.models.base import GenerativeModel, Loss, free_noise
+from weatherml.models.prediction import change_scale
+from weatherml.nn.embedding import LevelEmbedding
+
+Denoise: TypeAlias = Callable[[Tensor, float], Tensor]
+Target = Literal["change", "forecast-error", "state"]
+BINS, BIN_ENDS = 8, (0.01, 100.0)
+"""Bins of ln sigma in which the loss is watched."""
+SPREAD_RATE = 0.02
+"""How fast the running standard deviation of the forecast's error follows."""
+
+
+class Sampler(Protocol):
+    """What draws a sample: a member of `weatherml.samplers`."""
+
+    @property
+    def steps(self) -> int:
+        """Noise levels before zero."""
+
+    def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:
+        """A sample, of the shape of `start`."""
+
+
+class Levels(Protocol):
+    """Which noise levels a model is trained on and sampled at."""
+
+    def draw(self, count: int, device: torch.device) -> Tensor:
+        """(count,) levels for training."""
+
+    def descent(self, sampler: Sampler) -> Tensor:
+        """(steps + 1,) float64 levels for sampling, decreasing to 0."""
+
+
+class DiffusionModel(GenerativeModel):
+    """Draws y of x(t+1) = base + scale * y, y about of standard deviation 1 in each variable and lead.
+
+    Args:
+        network: from noisy y, (B, L*C, H, W), and the inputs to (B, L*C, H, W), conditioned on the noise level.
+        shape: the data's.
+        inputs: what makes a batch the inputs.
+        levels: of noise.
+        prediction: what the network's output means.
+        target: y is the `change` since the last state, the `forecast-error` of `mean`, or the next `state`.
+        mean: a deterministic network on the inputs, trained beside; only for `forecast-error`.
+        encoder: what the inputs become before they enter; None leaves them.
+        embedding: width of the noise level's vector.
+        drop: share of training cases without inputs, for guidance.
+        guidance: w in D = D_without + w (D_with - D_without); 1 is no guidance.
+
+    Attributes:
+        sampler: draws the samples; set it before `step`.
+    """
+
+    scale: Tensor
+    spread: Tensor
+    delta_std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        shape: Shape,
+        *,
+        inputs: nn.Module,
+        levels: Levels,
+        prediction: Prediction,
+        target: Target,
+        mean: nn.Module | None = None,
+        encoder: nn.Module | None = None,
+        embedding: int = 64,
+        drop: float = 0.0,
+        guidance: float = 1.0,
+    ) -> None:
+        super().__init__(temperatures=shape.lead * shape.channels)
+        self.network, self.inputs, self.mean, self.encoder = network, inputs, mean, encoder
+        self.embedding = LevelEmbedding(embedding)
+        self.levels, self.prediction, self.target = levels, prediction, target
+        self.drop, self.guidance = drop, guidance
+        self.sampler: Sampler | None = None
+        self.watch = LevelWatch()
+        scale = change_scale(shape)
+        self.register_buffer("scale", torch.ones_like(scale) if target == "state" else scale, persistent=False)
+        self.register_buffer("delta_std", torch.tensor(shape.delta_std).view(-1, 1, 1), persistent=False)
+        self.register_buffer("spread", torch.ones_like(scale))
+
+    def objective(self, batch: Batch, loss: Loss) -> Tensor:
+        """The loss between the network's output and its target, at a random noise level for each case.
+
+        Both are handed to `loss` in units of one step's change, so that every variable counts alike and its
+        weights apply.
+        """
+        assert batch.target is not None
+        assert batch.mask is not None
+        inputs = self.inputs(batch)
+        base = self._base(batch, inputs)
+        clean = self._clean(torch.where(batch.mask, batch.target - base.detach(), 0.0), batch.mask)
+        sigma = self.levels.draw(len(clean), clean.device)[:, None, None, None]
+        noisy = clean + sigma * torch.randn_like(clean)
+        scaled = coefficients(self.prediction, sigma)
+        output = self._output(scaled.c_in * noisy, sigma, self._dropped(self._features(inputs)))
+        wanted = scaled.target(noisy, clean)
+        self.watch.see(sigma, output.detach() - wanted)
+        total = loss(self._as_changes(output), self._as_changes(wanted), batch.mask)
+        return total if self.mean is None else total + loss(base, batch.target, batch.mask)
+
+    def step(self, batch: Batch, noise: Noise | None = None) -> Fields:
+        """A sample, (B, L, C, H, W)."""
+        assert self.sampler is not None, "set the model's sampler"
+        draw = noise or free_noise(batch.history)
+        inputs = self.inputs(batch)
+        base = self._base(batch, inputs)
+        sigmas = self.levels.descent(self.sampler)
+        start = float(sigmas[0]) * self.temperature * draw((len(inputs), len(self.temperature), *inputs.shape[-2:]))
+        drawn = self.sampler.sample(
+            self._denoiser(self._features(inputs)), start, sigmas, lambda shape: self.temperature * draw(shape)
+        )
+        return base + self.scale * self.spread * self._split(drawn)
+
+    def diagnostics(self) -> dict[str, float]:
+        """The training loss by noise level since the last call."""
+        return self.watch.read()
+
+    def _base(self, batch: Batch, inputs: Tensor) -> Fields:
+        """(B, L, C, H, W), what y is added to."""
+        last = batch.history[:, -1:].float()
+        if self.target == "state":
+            return torch.zeros_like(last)
+        if self.mean is None:
+            return last
+        return last + self.scale * self._split(self.mean(inputs).float())
+
+    def _clean(self, error: Fields, mask: Tensor) -> Tensor:
+        """(B, L*C, H, W): the error of the base in its own standard deviations, which training follows."""
+        if self.mean is not None and self.training:
+            with torch.no_grad():
+                known = mask.sum(dim=(0, 3, 4)).clamp_min(1)
+                rms = ((error / self.scale).square().sum(dim=(0, 3, 4)) / known).sqrt()
+                self.spread.lerp_(rms[..., None, None].clamp_min(1e-3), SPREAD_RATE)
+        return (error / (self.scale * self.spread)).flatten(1, 2)
+
+    def _features(self, inputs: Tensor) -> Tensor:
+        features: Tensor = inputs if self.encoder is None else self.encoder(inputs)
+        return features
+
+    def _dropped(self, features: Tensor) -> Tensor:
+        """The features, 0 in a share `drop` of the cases while training."""
+        if not (self.drop and self.training):
+            return features
+        return features * (torch.rand(len(features), 1, 1, 1, device=features.device) >= self.drop)
+
+    def _output(self, x: Tensor, sigma: Tensor, features: Tensor) -> Tensor:
+        out: Tensor = self.network(torch.cat([x, features], dim=1), self.embedding(c_noise(sigma.flatten())))
+        return out.float()
+
+    def _denoiser(self, features: Tensor) -> Denoise:
+        def denoise(x: Tensor, sigma: float) -> Tensor:
+            level = x.new_full((len(x), 1, 1, 1), sigma)
+            scaled = coefficients(self.prediction, level)
+
+            def known(given: Tensor) -> Tensor:
+                return scaled.denoised(x, self._output(scaled.c_in * x, level, given))
+
+            if self.guidance == 1:
+                return known(features)
+            without = known(torch.zeros_like(features))
+            return without + self.guidance * (known(features) - without)
+
+        return denoise
+
+    def _as_changes(self, output: Tensor) -> Fields:
+        return self.delta_std * self._split(output)
+
+    def _split(self, fields: Tensor) -> Fields:
+        return fields.view(len(fields), *self.spread.shape[:2], *fields.shape[-2:])
+
+
+class LevelWatch(nn.Module):
+    """The mean squared error of a denoising network in bins of ln sigma; sums stay on the device until read."""
+
+    edges: Tensor
+    sums: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        low, high = (math.log10(end) for end in BIN_ENDS)
+        self.register_buffer("edges", torch.logspace(low, high, BINS + 1), persistent=False)
+        self.register_buffer("sums", torch.zeros(2, BINS + 2), persistent=False)
+
+    def see(self, sigma: Tensor, error: Tensor) -> None:
+        """Count a batch: levels (B, 1, 1, 1) and errors (B, ...)."""
+        number = torch.bucketize(sigma.flatten(), self.edges)
+        squared = error.square().flatten(1).mean(1)
+        self.sums.index_add_(1, number, torch.stack([squared, torch.ones_like(squared)]))
+
+    def read(self) -> dict[str, float]:
+        """The mean of each bin that was seen since the last call, by the bin's lower end."""
+        squared, count = self.sums.tolist()
+        self.sums.zero_()
+        names = ["below", *(f"{edge:.2g}" for edge in self.edges.tolist())]
+        return {f"sigma/{name}": total / n for name, total, n in zip(names, squared, count, strict=True) if n}

@@ -1,0 +1,94 @@
+"""A denoising diffusion model after Karras et al. 2022 (arXiv 2206.00364), on the change of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt, SerializeAsAny, field_validator
+from torch import Tensor
+
+from weatherml.config import Settings, parse_member
+from weatherml.diffusion.levels import LEVELS
+from weatherml.diffusion.levels.base import Levels
+from weatherml.diffusion.spacing import karras, tangent
+from weatherml.fields import Shape
+from weatherml.models.base import MODELS, Model
+from weatherml.models.diffusion import DiffusionModel, Sampler
+from weatherml.models.unet import UNet
+from weatherml.nn.blocks import FiLM, NormKind
+
+SPACINGS: dict[str, Callable[..., Tensor]] = {"tangent": tangent, "karras": karras}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinuousLevels:
+    """Any level: a law for training, a spacing for sampling."""
+
+    law: Levels
+    spacing: Literal["tangent", "karras"]
+    low: float
+    high: float
+
+    def draw(self, count: int, device: torch.device) -> Tensor:
+        """(count,) levels for training."""
+        return self.law.draw(count, device)
+
+    def descent(self, sampler: Sampler) -> Tensor:
+        """(steps + 1,) float64 levels, decreasing to 0."""
+        return SPACINGS[self.spacing](sampler.steps, low=self.low, high=self.high)
+
+
+@MODELS.register("edm")
+class EDM(UNet):
+    """The parameters of `unet`, and diffusion.
+
+    sigma_data is 1 for every variable: y is divided by the standard deviation of its change in training.
+
+    Attributes:
+        target: what is drawn: the `change` since the last state, or the `forecast-error` of a deterministic
+            network of the same size, which is trained beside.
+        levels: law of noise levels in training, by `kind`.
+        spacing: of the levels of a sample, see `weatherml.diffusion.spacing`.
+        sigma_min: the least level of a sample above 0.
+        sigma_max: the greatest.
+        embedding: width of the noise level's vector.
+        norm: see `unet`.
+        scaled_inputs: see `unet`.
+    """
+
+    generative: ClassVar[bool] = True
+    sampler: ClassVar[Settings | None] = {"kind": "dpm-solver++", "steps": 16}
+    loss: ClassVar[str] = "mse"
+
+    target: Literal["change", "forecast-error"] = "change"
+    levels: SerializeAsAny[Levels] = Field(default={"kind": "sech"}, validate_default=True)
+    spacing: Literal["tangent", "karras"] = "tangent"
+    sigma_min: PositiveFloat = 0.01
+    sigma_max: PositiveFloat = 80.0
+    embedding: PositiveInt = 64
+    norm: NormKind = "point"
+    scaled_inputs: bool = True
+
+    @field_validator("levels", mode="before")
+    @classmethod
+    def _levels(cls, value: Any) -> Any:
+        return parse_member(LEVELS, value, at="model.levels")
+
+    def build(self, shape: Shape) -> Model:
+        """The model for data of `shape`."""
+        inputs = self.inputs(shape)
+        channels = inputs.channels + shape.lead * shape.channels
+        return DiffusionModel(
+            self.network(shape, channels=channels, zero=True, condition=partial(FiLM, vector=self.embedding)),
+            shape,
+            inputs=inputs,
+            levels=ContinuousLevels(law=self.levels, spacing=self.spacing, low=self.sigma_min, high=self.sigma_max),
+            prediction="edm",
+            target=self.target,
+            mean=self.network(shape, zero=True) if self.target == "forecast-error" else None,
+            embedding=self.embedding,
+        )

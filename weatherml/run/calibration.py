@@ -1,0 +1,54 @@
+"""What was fitted to a generative run after training: how much noise its spread takes to be right."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from weatherml.config import Settings
+from weatherml.errors import BadDataError
+from weatherml.files import read_json, write_json
+
+FILE = "calibration.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """A fit, valid for the sampler that it was made with.
+
+    Attributes:
+        temperature: what the noise is multiplied by: one number, or one for each field that is drawn.
+        sampler: settings of the sampler; None where a sample is one network call.
+        before: spread-skill ratio by variable on the validation part, with the noise as it was trained.
+        after: the same with the temperature.
+    """
+
+    temperature: tuple[float, ...]
+    sampler: Settings | None
+    before: dict[str, float]
+    after: dict[str, float]
+
+    def describe(self) -> str:
+        """Before and after in one line."""
+        change = (f"{name} {self.before[name]:.2f} -> {self.after[name]:.2f}" for name in self.before)
+        return f"calibrated on the validation part, spread over error: {', '.join(change)}"
+
+    def save(self, run: Path) -> None:
+        """Write it into a run."""
+        write_json(run / FILE, asdict(self))
+
+    @classmethod
+    def load(cls, run: Path) -> Calibration | None:
+        """A run's calibration; None where there is none.
+
+        Raises:
+            BadDataError: a file that does not read.
+        """
+        if not (run / FILE).is_file():
+            return None
+        known: dict[str, Any] = read_json(run / FILE)
+        try:
+            return cls(**known | {"temperature": tuple(known["temperature"])})
+        except (KeyError, TypeError) as error:
+            raise BadDataError(f"{run / FILE}: no calibration ({error}); remove it, or train again") from None

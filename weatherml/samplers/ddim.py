@@ -1,0 +1,47 @@
+"""DDIM, and the family of samplers between it and DDPM."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from weatherml.fields import Noise
+from weatherml.samplers.base import SAMPLERS, Denoise, Sampler
+
+
+@SAMPLERS.register("ddim")
+class DDIM(Sampler):
+    """DDIM (Song et al. 2021, arXiv 2010.02502, eq. 12 and 16).
+
+    Attributes:
+        eta: how much noise is drawn anew, from 0, Euler's method, to 1, DDPM's ancestral sampling.
+    """
+
+    order: ClassVar[int] = 1
+    stochastic: ClassVar[bool] = True
+
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:
+        """A sample, of the shape of `start`."""
+        x = start
+        for sigma, sigma_next in pairwise(sigmas.tolist()):
+            sigma_down, sigma_up = split(sigma, sigma_next, self.eta)
+            denoised = denoise(x, sigma)
+            x = denoised + sigma_down / sigma * (x - denoised)
+            if sigma_up > 0:
+                x = x + sigma_up * noise(x.shape)
+        return x
+
+
+def split(sigma: float, sigma_next: float, eta: float) -> tuple[float, float]:
+    """(sigma_down, sigma_up): how much of sigma_next's noise is kept from x, and how much is new.
+
+    DDPM's posterior variance, (1 - abar_next) / (1 - abar) * (1 - abar / abar_next), divided by abar_next is
+    sigma_next^2 (1 - sigma_next^2 / sigma^2) in these variables, whatever the schedule.
+    """
+    new = eta**2 * (1 - (sigma_next / sigma) ** 2)
+    return sigma_next * (1 - new) ** 0.5, sigma_next * new**0.5

@@ -1,0 +1,26 @@
+"""DDPM's ancestral sampling."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from weatherml.fields import Noise
+from weatherml.samplers.base import SAMPLERS, Denoise, Sampler
+from weatherml.samplers.ddim import DDIM
+
+
+@SAMPLERS.register("ddpm")
+class DDPM(Sampler):
+    """Ancestral sampling with the posterior variance, "fixed small" (Ho et al. 2020, arXiv 2006.11239, algorithm 2).
+
+    The same as DDIM with eta = 1 (Song et al. 2021, section 4.1); few steps leave much too little variance.
+    """
+
+    order: ClassVar[int] = 1
+    stochastic: ClassVar[bool] = True
+
+    def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:
+        """A sample, of the shape of `start`."""
+        return DDIM(steps=self.steps, eta=1.0).sample(denoise, start, sigmas, noise)

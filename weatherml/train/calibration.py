@@ -1,0 +1,56 @@
+"""The spread of a generative model, fitted on the validation part: noise is multiplied by a temperature.
+
+A sampler with few steps draws too little variance, and a network that was trained on little data errs more
+than it knows. Either way the ratio of spread to error is off by a factor, which multiplying the noise takes back.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from weatherml.models.base import GenerativeModel
+from weatherml.run.calibration import Calibration
+from weatherml.train.validation import Validator
+
+ROUNDS = 1
+LIMITS = (0.8, 1.25)
+"""A temperature outside these would hide a model that has not learnt."""
+
+
+def calibrate(model: GenerativeModel, validator: Validator, sampler: dict[str, object] | None) -> Calibration:
+    """Fit the temperature of a model in evaluation mode, which is left with it.
+
+    The spread is about linear in the noise, so each round divides by the spread-skill ratio that was measured:
+    each field by its own where there is a temperature for each, else all by their geometric mean.
+
+    Args:
+        model: draws the samples.
+        validator: measures, with several members.
+        sampler: settings of the sampler that the model draws with, for the record.
+    """
+    names = validator.loader.dataset.names
+    model.temperature.fill_(1.0)  # of a run that was calibrated before: its spread as it was learnt
+    before = measured = validator(model).spread_skill
+    best = (distance(before), model.temperature.clone(), before)
+    for _ in range(ROUNDS):
+        model.temperature.copy_(adjusted(model.temperature, [measured.get(name, 1.0) for name in names]))
+        measured = validator(model).spread_skill
+        best = min(best, (distance(measured), model.temperature.clone(), measured), key=lambda tried: tried[0])
+    model.temperature.copy_(best[1])
+    return Calibration(temperature=tuple(best[1].flatten().tolist()), sampler=sampler, before=before, after=best[2])
+
+
+def adjusted(temperature: torch.Tensor, ratios: list[float]) -> torch.Tensor:
+    """The next temperature, (fields or 1, 1, 1), after spread-skill ratios of C variables."""
+    ratio = torch.tensor(ratios, device=temperature.device).clamp_min(1e-3)
+    if len(temperature) == 1:
+        ratio = ratio.log().mean().exp()[None]
+    factors = ratio.repeat(len(temperature) // len(ratio))  # leads that are drawn together share their variable's
+    return (temperature / factors[:, None, None]).clamp(*LIMITS)
+
+
+def distance(ratios: dict[str, float]) -> float:
+    """How far spread-skill ratios are from 1: the mean of |ln|."""
+    return sum(abs(math.log(max(ratio, 1e-3))) for ratio in ratios.values()) / max(1, len(ratios))
