@@ -10,7 +10,7 @@ import typer
 
 from cli.defaults import FORECASTS, dataset_path, fresh, run_path
 from cli.display import Bar, bar, say
-from cli.options import Data, Device, DeviceOption, Hours, Init, Output, Overwrite, Run, Set, Steps
+from cli.options import Data, Device, DeviceOption, Hours, Init, Output, Overwrite, Run, Set, Steps, Tile
 
 if TYPE_CHECKING:
     from weatherml.progress import Progress
@@ -42,6 +42,7 @@ def ensemble(
         bool, typer.Option("--keep-members/--products-only", help="Keep the members beside their products.")
     ] = True,
     output: Output = None,
+    tile: Tile = None,
     device: DeviceOption = Device.auto,
     overwrite: Overwrite = False,
 ) -> None:
@@ -61,6 +62,7 @@ def ensemble(
             **({} if amplitude is None else {"amplitude": amplitude}),
             **product_settings(products),
             "keep_members": keep_members,
+            "tile": tile,
         },
     )
     chosen = run_path(run)

@@ -34,3 +34,6 @@ class Device(StrEnum):
 
 
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute.")]
+Tile = Annotated[
+    int | None, typer.Option("--tile", min=16, help="Work in tiles of so many points, where the domain does not fit.")
+]

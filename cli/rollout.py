@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cli.defaults import FORECASTS, dataset_path, fresh, run_path
 from cli.display import bar, say
-from cli.options import Data, Device, DeviceOption, Hours, Init, Output, Overwrite, Run, Steps
+from cli.options import Data, Device, DeviceOption, Hours, Init, Output, Overwrite, Run, Steps, Tile
 
 
 def rollout(
@@ -14,6 +14,7 @@ def rollout(
     hours: Hours = None,
     steps: Steps = None,
     output: Output = None,
+    tile: Tile = None,
     device: DeviceOption = Device.auto,
     overwrite: Overwrite = False,
 ) -> None:
@@ -30,6 +31,7 @@ def rollout(
             steps=forecast_steps(chosen, hours=hours, steps=steps),
             output=output or fresh(FORECASTS, chosen.resolve().name, ".zarr"),
             device=device.value,
+            tile=tile,
             overwrite=overwrite,
             progress=progress,
         )

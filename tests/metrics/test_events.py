@@ -15,7 +15,8 @@ from weatherml.metrics.csi import CSI
 from weatherml.metrics.events import EventMetric, event_name
 from weatherml.metrics.far import FAR
 from weatherml.metrics.frequency_bias import FrequencyBias
-from weatherml.metrics.fss import FSS, scale_name
+from weatherml.metrics.fss import FSS
+from weatherml.metrics.neighbourhood import scale_name
 from weatherml.metrics.pod import POD
 from weatherml.variables import TABLE
 

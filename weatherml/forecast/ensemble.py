@@ -39,6 +39,8 @@ class EnsembleConfig(Config):
         products: names of `PRODUCTS`.
         keep_members: False leaves the products alone.
         batch: rows stepped together; None takes what fits.
+        tile: points to a side of the tiles in which the network works, for domains larger than the card; noise is
+            drawn for the whole domain, and tiles are joined after every network call.
     """
 
     members: int = Field(50, ge=2)
@@ -50,6 +52,7 @@ class EnsembleConfig(Config):
     products: tuple[str, ...] = tuple(PRODUCTS)
     keep_members: bool = True
     batch: PositiveInt | None = None
+    tile: PositiveInt | None = None
 
     @field_validator("products")
     @classmethod
@@ -123,10 +126,11 @@ def ensemble_rows(
     if drawing is not run:
         # the generative run forecasts the initial time: its own history ends one step before
         history = max(history, drawing.experiment.data.history + 1)
-        perturbation = Perturbation(Roller(drawing, drawing.match(dataset), model, device), config.amplitude)
+        drawer = Roller(drawing, drawing.match(dataset), model, device, tile=config.tile)
+        perturbation = Perturbation(drawer, config.amplitude)
         model = run.load_model()
     return Rows(
-        roller=Roller(run, matched, model, device),
+        roller=Roller(run, matched, model, device, tile=config.tile),
         indices=initial_indices(matched, init, history=history),
         steps=steps,
         members=config.members,
@@ -137,5 +141,5 @@ def ensemble_rows(
 
 
 def choices(config: EnsembleConfig) -> Settings:
-    """What decides the result: not how many rows are stepped together."""
-    return {key: value for key, value in config.settings().items() if key != "batch"}
+    """What decides the result: not how many rows are stepped together, nor in what tiles."""
+    return {key: value for key, value in config.settings().items() if key not in ("batch", "tile")}

@@ -15,6 +15,7 @@ from weatherml.data.reader import WindowReader
 from weatherml.data.store import Dataset
 from weatherml.fields import Fields
 from weatherml.models.base import Model
+from weatherml.nn.unet import set_tiling
 from weatherml.run.device import memory_format, natively_bf16
 from weatherml.run.directory import Run
 from weatherml.run.noise import MemberNoise
@@ -31,9 +32,17 @@ class Roller:
         dataset: narrowed to the run's channels.
         model: the run's, in evaluation mode.
         device: where to compute.
+        tile: points to a side of the tiles in which the network works; None takes the domain whole.
+
+    Raises:
+        ConfigError: a network that cannot work in tiles.
     """
 
-    def __init__(self, run: Run, dataset: Dataset, model: Model, device: torch.device) -> None:
+    def __init__(
+        self, run: Run, dataset: Dataset, model: Model, device: torch.device, *, tile: int | None = None
+    ) -> None:
+        if tile is not None:
+            set_tiling(model, tile)
         self.dataset = dataset
         self.data = run.experiment.data
         moved: Any = model

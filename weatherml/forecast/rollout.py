@@ -49,6 +49,7 @@ def rollout(
     steps: int = 24,
     output: Path,
     device: Device = "auto",
+    tile: int | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Forecast:
@@ -66,7 +67,9 @@ def rollout(
         dataset = opened.match(open_dataset(data))
         indices = initial_indices(dataset, init, history=opened.experiment.data.history)
         rows = Rows(
-            roller=Roller(opened, dataset, opened.load_model(), pick_device(device)), indices=indices, steps=steps
+            roller=Roller(opened, dataset, opened.load_model(), pick_device(device), tile=tile),
+            indices=indices,
+            steps=steps,
         )
         writer = ForecastWriter(output, request(opened, rows))
         lay_out(writer, opened, rows)

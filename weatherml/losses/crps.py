@@ -58,7 +58,7 @@ class CRPS(LossConfig):
     """
 
     members: int = Field(2, ge=1, le=16)
-    fair: float = Field(0.97, ge=0, le=1)
+    fair: float = Field(0.99, ge=0, le=1)
     spectral: NonNegativeFloat = 0.3
 
     def build(self, weights: Weights) -> LossModule:

@@ -9,9 +9,7 @@ from torch import Tensor
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Statistics
 from weatherml.metrics.events import Side
-from weatherml.metrics.neighbourhood import NeighbourhoodMetric
-from weatherml.metrics.neighbourhood import fractions as fractions  # noqa: PLC0414 - products.py finds it here
-from weatherml.metrics.neighbourhood import scale_name as scale_name  # noqa: PLC0414
+from weatherml.metrics.neighbourhood import NeighbourhoodMetric, fractions
 from weatherml.metrics.once import once
 from weatherml.metrics.reduce import area_sum, ratio
 

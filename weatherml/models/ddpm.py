@@ -15,7 +15,7 @@ from weatherml.diffusion.schedule import Curve, Schedule
 from weatherml.diffusion.spacing import tangent
 from weatherml.fields import Shape
 from weatherml.models.base import MODELS, Model, edges
-from weatherml.models.diffusion import DiffusionModel, Sampler
+from weatherml.models.diffusion import DiffusionModel, Sampler, Target
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import Conv, FiLM, NormKind
 
@@ -49,7 +49,8 @@ class DDPM(UNet):
         schedule: curve of the noise.
         timesteps: T.
         prediction: what the network predicts: the noise `epsilon`, `v`, or the clean `x0`.
-        target: what is drawn: the next `state`, or the `change` since the last.
+        target: what is drawn: the next `state`, its `change` since the last, or the `forecast-error` of a deterministic
+            network of the same size, which is trained beside.
         condition_features: channels of the conditioning network; 0 gives the inputs as they are.
         drop: share of training cases without condition, for guidance.
         guidance: w in D = D_without + w (D_with - D_without) (Ho & Salimans 2022, arXiv 2207.12598); 1 is none.
@@ -69,7 +70,7 @@ class DDPM(UNet):
     schedule: Curve = "cosine"
     timesteps: int = Field(1000, ge=50)
     prediction: Literal["epsilon", "v", "x0"] = "epsilon"
-    target: Literal["change", "state"] = "change"
+    target: Target = "change"
     condition_features: NonNegativeInt = 32
     drop: float = Field(0.0, ge=0, lt=1)
     guidance: NonNegativeFloat = 1.0
@@ -89,6 +90,7 @@ class DDPM(UNet):
             levels=DiscreteLevels(schedule=Schedule(curve=self.schedule, steps=self.timesteps), spacing=self.spacing),
             prediction=self.prediction,
             target=self.target,
+            mean=self.network(shape, zero=True) if self.target == "forecast-error" else None,
             encoder=self._encoder(shape, inputs.channels) if self.condition_features else None,
             embedding=self.embedding,
             drop=self.drop,

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from weatherml.errors import ConfigError
 from weatherml.nn.attention import SelfAttention
 from weatherml.nn.blocks import NORMS, Conv, Down, NormKind, ResidualBlock, Stage, Up
 from weatherml.nn.padding import Padding, pad_to_multiple
@@ -58,6 +59,7 @@ class UNet(nn.Module):
 
         levels = range(len(widths))
         self.padding, self.blocks = padding, blocks
+        self.pools = norm == "group" or bool(attention)
         self.tiling: Tiling | None = None
         self.stem = Conv(inputs, widths[0], padding=padding)
         self.encoder = nn.ModuleList(stage(level) for level in levels)
@@ -117,3 +119,19 @@ class UNet(nn.Module):
         for _ in self.downs:
             levels.append(2 * functional.avg_pool2d(levels[-1], 2))  # the mean of four, at variance one again
         return [*levels]
+
+
+def set_tiling(model: nn.Module, size: int) -> None:
+    """Let every U-Net of a model work through its domain in tiles of `size` points, with the halo that it needs.
+
+    Raises:
+        ConfigError: a network that pools over the whole domain, or is none of these.
+    """
+    networks = [module for module in model.modules() if isinstance(module, UNet)]
+    if not networks or any(network.pools for network in networks):
+        raise ConfigError(
+            "tile: the network pools over the whole domain (model.norm=group or attention), so tiles would differ; "
+            "leave it out, or train with model.norm=point and without attention"
+        )
+    for network in networks:
+        network.tiling = Tiling(size=size, halo=network.reach)
