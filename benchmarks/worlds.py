@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 import yaml
 
+from benchmarks.files import cf_dataset
 from weatherml.sources.world.noise import Blend, correlated
 
 Array = npt.NDArray[Any]
@@ -34,13 +34,6 @@ SPACING = 3000.0  # m
 START = np.datetime64("2024-01-01T00:00:00", "s")
 HOUR = np.timedelta64(3600, "s")
 SPIN_UP = 300
-MAPPING = {
-    "grid_mapping_name": "lambert_conformal_conic",
-    "latitude_of_projection_origin": 38.5,
-    "longitude_of_central_meridian": -97.5,
-    "standard_parallel": [38.5, 38.5],
-    "earth_radius": 6371229.0,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +60,11 @@ class Channel:
     minimum: float | None = None
     transform: str = "none"
 
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a file says of it."""
+        return {"units": self.units} | ({} if self.minimum is None else {"valid_min": np.float32(self.minimum)})
+
     def physical(self, z: Array) -> Array:
         """The variable in its units."""
         return self.centre + self.scale * z if self.growth is None else self.scale * np.exp(self.growth * z)
@@ -89,6 +87,11 @@ class World:
     channels: tuple[Channel, ...]
     law: Law
     memory: int = 1
+
+    @property
+    def variables(self) -> dict[str, dict[str, Any]]:
+        """The channels' names, and their attributes in files."""
+        return {channel.name: channel.attributes for channel in self.channels}
 
     def step(self, history: Array, rng: np.random.Generator) -> Array:
         """Draw (..., C, H, W) the state after (..., memory, C, H, W), float32 in physical units."""
@@ -262,30 +265,11 @@ WORLDS = {
 }  # fmt: skip
 
 
-def as_dataset(fields: Array, channels: Sequence[Channel], dims: Sequence[str], axes: dict[str, Any]) -> xr.Dataset:
-    """(..., C, H, W) as CF variables over `dims`, y and x, with the coordinates `axes`."""
-    y, x = (SPACING * (np.arange(size) - size / 2) for size in fields.shape[-2:])
-    data: dict[str, Any] = {"projection": ((), np.array(0), MAPPING)}
-    for c, channel in enumerate(channels):
-        attributes: dict[str, Any] = {"units": channel.units, "grid_mapping": "projection"}
-        if channel.minimum is not None:
-            attributes["valid_min"] = np.float32(channel.minimum)
-        data[channel.name] = ((*dims, "y", "x"), fields[..., c, :, :], attributes)
-    return xr.Dataset(
-        data,
-        {
-            **axes,
-            "y": ("y", y, {"units": "m", "standard_name": "projection_y_coordinate"}),
-            "x": ("x", x, {"units": "m", "standard_name": "projection_x_coordinate"}),
-        },
-    )
-
-
 def write_world(world: World, fields: Array, folder: Path) -> None:
     """Write (N, C, H, W) as `world.nc`, and `prepare.yaml` beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    time = ("time", START + HOUR * np.arange(len(fields)), {"standard_name": "time"})
-    dataset = as_dataset(fields, world.channels, ["time"], {"time": time})
+    time = (START + HOUR * np.arange(len(fields)), {"standard_name": "time"})
+    dataset = cf_dataset(fields, world.variables, {"time": time}, spacing=SPACING)
     dataset.to_netcdf(folder / "world.nc", engine="netcdf4", encoding={"time": {"units": f"hours since {START}"}})
     table = {channel.name: {"transform": channel.transform} for channel in world.channels}
     (folder / "prepare.yaml").write_text(yaml.safe_dump({"variables": table}, sort_keys=False), encoding="utf-8")
@@ -298,11 +282,11 @@ def write_oracle(
     histories = [fields[init - world.memory + 1 : init + 1] for init in inits]
     drawn = np.stack([world.oracle(history, steps=steps, members=members, rng=rng) for history in histories])
     axes = {
-        "init_time": ("init_time", START + HOUR * np.asarray(inits), {"standard_name": "forecast_reference_time"}),
-        "lead_time": ("lead_time", np.arange(1, steps + 1), {"units": "hours", "standard_name": "forecast_period"}),
+        "init_time": (START + HOUR * np.asarray(inits), {"standard_name": "forecast_reference_time"}),
+        "lead_time": (np.arange(1, steps + 1), {"units": "hours", "standard_name": "forecast_period"}),
+        "member": (np.arange(members), {"standard_name": "realization"}),
     }
-    dims = ("init_time", "lead_time", "member")
-    as_dataset(drawn, world.channels, dims, axes).to_netcdf(path, engine="netcdf4")
+    cf_dataset(drawn, world.variables, axes, spacing=SPACING).to_netcdf(path, engine="netcdf4")
 
 
 def main() -> None:

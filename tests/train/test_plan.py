@@ -122,7 +122,7 @@ def test_what_costs_memory_and_what_saves_it() -> None:
 
 
 def test_members_of_the_loss_are_cases_of_the_network() -> None:
-    shape = make_shape(16, 16)
+    shape = make_shape(64, 64)
     two, four = (
         plan(MODELS["crps"](**SMALL["crps"]), shape, loss=LOSSES["crps"](members=members)) for members in (2, 4)
     )
