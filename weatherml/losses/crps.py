@@ -8,6 +8,7 @@ from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.losses.base import LOSSES, LossConfig, LossModule, Weights, precise, ratio
+from weatherml.losses.spectral import multiplicity
 
 
 class CRPSLoss(LossModule):
@@ -33,8 +34,10 @@ class CRPSLoss(LossModule):
             return total
         with torch.autocast(target.device.type, enabled=False):
             waves = [torch.view_as_real(torch.fft.rfft2(field * self.rows.sqrt(), norm="ortho")) for field in fields]
+        columns = multiplicity(mask.shape[-1]).to(total).view(-1, 1)
+        field = (self._score(waves) * columns).mean(dim=(-3, -2, -1)) / columns.mean()
         share = self.weight(mask).mean(dim=(-2, -1))
-        return total + self.spectral * ratio((self._score(waves).mean(dim=(-3, -2, -1)) * share).sum(), share.sum())
+        return total + self.spectral * ratio((field * share).sum(), share.sum())
 
     def _score(self, fields: list[Tensor]) -> Tensor:
         """The score at each point, of the members and, last, the truth."""

@@ -20,7 +20,7 @@ class SpectralLoss(LossModule):
     def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
         """The mean over wavenumbers, then over fields by their variable's weight and share of known points."""
         difference = (self._amplitude(prediction, mask) - self._amplitude(target, mask)).abs()
-        columns = _multiplicity(mask.shape[-1]).to(difference)
+        columns = multiplicity(mask.shape[-1]).to(difference)
         field = (difference * columns).mean(dim=(-2, -1)) / columns.mean()
         known = self.weight(mask).mean(dim=(-2, -1))
         return ratio((field * known).sum(), known.sum())
@@ -32,7 +32,7 @@ class SpectralLoss(LossModule):
         return transformed.abs()  # of complex numbers: the gradient at 0 is 0, not NaN
 
 
-def _multiplicity(width: int) -> Tensor:
+def multiplicity(width: int) -> Tensor:
     """How often each column of a half-plane stands in the full plane: twice, save wavenumber 0 and Nyquist."""
     count = torch.full((width // 2 + 1,), 2.0)
     count[0] = 1.0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from weatherml.config import Settings
@@ -57,7 +58,7 @@ class DDPM(UNet):
         spacing: of a sample's levels: `trailing`, equal strides in t, or `tangent`, the schedule's nearest to those
             that few steps of second order need.
         embedding: width of the noise level's vector.
-        attention: see `unet`; the two coarsest levels unless given.
+        attention: see `unet`; the two coarsest levels unless given, as in the founding plan.
         norm: see `unet`.
         scaled_inputs: see `unet`.
     """
@@ -76,8 +77,17 @@ class DDPM(UNet):
     guidance: NonNegativeFloat = 1.0
     spacing: Literal["tangent", "trailing"] = "tangent"
     embedding: PositiveInt = 64
+    attention: tuple[NonNegativeInt, ...] = (2, 3)
     norm: NormKind = "point"
     scaled_inputs: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _two_depths(cls, settings: Any) -> Any:
+        if isinstance(settings, Mapping) and isinstance(settings.get("depth"), int) and "attention" not in settings:
+            depth = settings["depth"]
+            return {**settings, "attention": sorted({max(depth - 1, 0), depth})}
+        return settings
 
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""

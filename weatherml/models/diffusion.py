@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import torch
@@ -30,7 +30,7 @@ class Sampler(Protocol):
     def steps(self) -> int:
         """Noise levels before zero."""
 
-    def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:
+    def sample(self, denoise: Denoise, start: Tensor, sigmas: Sequence[float], noise: Noise) -> Tensor:
         """A sample, of the shape of `start`."""
 
 
@@ -88,12 +88,23 @@ class DiffusionModel(GenerativeModel):
         self.embedding = LevelEmbedding(embedding)
         self.levels, self.prediction, self.target = levels, prediction, target
         self.drop, self.guidance = drop, guidance
-        self.sampler: Sampler | None = None
+        self._sampler: Sampler | None = None
+        self._descent: list[float] = []
         self.watch = LevelWatch()
         scale = change_scale(shape)
         self.register_buffer("scale", torch.ones_like(scale) if target == "state" else scale, persistent=False)
         self.register_buffer("delta_std", torch.tensor(shape.delta_std).view(-1, 1, 1), persistent=False)
         self.register_buffer("spread", torch.ones_like(scale))
+
+    @property
+    def sampler(self) -> Sampler | None:
+        """What draws the samples."""
+        return self._sampler
+
+    @sampler.setter
+    def sampler(self, sampler: Sampler | None) -> None:
+        self._descent = [] if sampler is None else self.levels.descent(sampler).tolist()
+        self._sampler = sampler
 
     def objective(self, batch: Batch, loss: Loss) -> Tensor:
         """The loss between the network's output and its target, at a random noise level for each case.
@@ -121,11 +132,13 @@ class DiffusionModel(GenerativeModel):
         draw = noise or free_noise(batch.history)
         inputs = self.inputs(batch)
         base = self._base(batch, inputs)
-        sigmas = self.levels.descent(self.sampler)
-        start = float(sigmas[0]) * self.temperature * draw((len(inputs), len(self.temperature), *inputs.shape[-2:]))
-        drawn = self.sampler.sample(
-            self._denoiser(self._features(inputs)), start, sigmas, lambda shape: self.temperature * draw(shape)
-        )
+        denoise = self._denoiser(self._features(inputs))
+
+        def warm(shape: Sequence[int]) -> Tensor:
+            return self.temperature * draw(shape)
+
+        start = self._descent[0] * warm((len(inputs), len(self.temperature), *inputs.shape[-2:]))
+        drawn = self.sampler.sample(denoise, start, self._descent, warm)
         return base + self.scale * self.spread * self._split(drawn)
 
     def diagnostics(self) -> dict[str, float]:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt, SerializeAsAny, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, SerializeAsAny, field_validator, model_validator
 from torch import Tensor
 
 from weatherml.config import Settings, parse_member
@@ -77,6 +77,12 @@ class EDM(UNet):
     @classmethod
     def _levels(cls, value: Any) -> Any:
         return parse_member(LEVELS, value, at="model.levels")
+
+    @model_validator(mode="after")
+    def _levels_fall(self) -> EDM:
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError(f"sigma_min ({self.sigma_min}) must be below sigma_max ({self.sigma_max})")
+        return self
 
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""

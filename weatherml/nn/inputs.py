@@ -9,6 +9,9 @@ from torch.nn import functional
 from weatherml.fields import Batch, Fields, Shape
 from weatherml.nn.padding import Padding, extend
 
+STEEPEST = 10.0
+"""Steps' changes: at the edge of missing values, which are 0, a slow variable differs by more."""
+
 
 class StackedInputs(nn.Module):
     """One channel after another: T*C of history, L*K known and S static fields."""
@@ -42,9 +45,12 @@ class ScaledInputs(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """(B, channels, H, W)."""
         last = batch.history[:, -1:]
-        changes = batch.history.diff(dim=1) / self.delta_std
-        detail = (last - self._smooth(last)) / self.delta_std
+        changes = self._in_steps(batch.history.diff(dim=1))
+        detail = self._in_steps(last - self._smooth(last))
         return stacked(torch.cat([changes, last, detail], dim=1), batch)
+
+    def _in_steps(self, differences: Fields) -> Fields:
+        return (differences / self.delta_std).clamp(-STEEPEST, STEEPEST)
 
     def _smooth(self, states: Tensor) -> Tensor:
         """The mean of 3 x 3 points; beyond a bounded edge the field is mirrored."""

@@ -37,19 +37,38 @@ class Padding(Config):
 
 
 def extend(x: Tensor, before: int, after: int, *, dim: int, mode: Mode) -> Tensor:
-    """Add `before` and `after` rows at the ends of `dim`; any number, on any size.
-
-    The ends are joined by `cat`, whose gradient is deterministic on every device and which keeps
-    channels-last, as `functional.pad` does not.
-    """
+    """Add `before` and `after` rows at the ends of `dim`; any number, on any size."""
     if before == after == 0:
         return x
-    size = x.shape[dim]
     if mode == "zeros":
         return functional.pad(x, (before, after) if dim == -1 else (0, 0, before, after))
-    first = [x.narrow(dim, _source(position, size, mode), 1) for position in range(-before, 0)]
-    last = [x.narrow(dim, _source(position, size, mode), 1) for position in range(size, size + after)]
-    return torch.cat([*first, x, *last], dim)
+    size = x.shape[dim]
+    sources = [_source(position, size, mode) for position in (*range(-before, 0), *range(size, size + after))]
+    extended: Tensor = _Extended.apply(x, dim, before, sources)  # type: ignore[no-untyped-call]
+    return extended
+
+
+class _Extended(torch.autograd.Function):
+    """Copies of rows at the ends of an axis.
+
+    The ends are joined by `cat`, which is deterministic on every device and keeps channels-last, as
+    `functional.pad` does not. Autograd's own gradient of it would fill the whole size with zeros for each row.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int, before: int, sources: list[int]) -> Tensor:
+        ctx.dim, ctx.before, ctx.size, ctx.sources = dim, before, x.shape[dim], sources
+        rows = [x.narrow(dim, source, 1) for source in sources]
+        return torch.cat([*rows[:before], x, *rows[before:]], dim)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,) = gradients
+        inner = gradient.narrow(ctx.dim, ctx.before, ctx.size).clone()
+        places = (*range(ctx.before), *range(ctx.before + ctx.size, gradient.shape[ctx.dim]))
+        for place, source in zip(places, ctx.sources, strict=True):
+            inner.narrow(ctx.dim, source, 1).add_(gradient.narrow(ctx.dim, place, 1))
+        return inner, None, None, None
 
 
 def pad_to_multiple(x: Tensor, multiple: int, padding: Padding) -> Tensor:

@@ -8,7 +8,7 @@ sigma = s_t / a_t here, so every sampler serves every denoiser.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeAlias
 
 from pydantic import PositiveInt
@@ -45,13 +45,13 @@ class Sampler(Config, ABC):
         return self.steps
 
     @abstractmethod
-    def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:
+    def sample(self, denoise: Denoise, start: Tensor, sigmas: Sequence[float], noise: Noise) -> Tensor:
         """A sample, of the shape of `start`.
 
         Args:
             denoise: the denoiser.
             start: (B, ...) noise of standard deviation sigmas[0].
-            sigmas: (steps + 1,) float64 on the CPU, decreasing, the last one 0.
+            sigmas: steps + 1 levels, decreasing, the last one 0.
             noise: draws (B, ...) standard normal numbers, for stochastic samplers; already inflated, where
                 calibration asks for it.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, ClassVar
 
@@ -25,10 +26,10 @@ class DDIM(Sampler):
 
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
 
-    def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:
+    def sample(self, denoise: Denoise, start: Tensor, sigmas: Sequence[float], noise: Noise) -> Tensor:
         """A sample, of the shape of `start`."""
         x = start
-        for sigma, sigma_next in pairwise(sigmas.tolist()):
+        for sigma, sigma_next in pairwise(sigmas):
             sigma_down, sigma_up = split(sigma, sigma_next, self.eta)
             denoised = denoise(x, sigma)
             x = denoised + sigma_down / sigma * (x - denoised)

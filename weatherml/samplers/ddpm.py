@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor
@@ -21,6 +22,6 @@ class DDPM(Sampler):
     order: ClassVar[int] = 1
     stochastic: ClassVar[bool] = True
 
-    def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:
+    def sample(self, denoise: Denoise, start: Tensor, sigmas: Sequence[float], noise: Noise) -> Tensor:
         """A sample, of the shape of `start`."""
         return DDIM(steps=self.steps, eta=1.0).sample(denoise, start, sigmas, noise)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from math import log
 from typing import ClassVar
@@ -22,11 +23,11 @@ class DPMSolverPP(Sampler):
 
     order: ClassVar[int] = 2
 
-    def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:  # noqa: ARG002
+    def sample(self, denoise: Denoise, start: Tensor, sigmas: Sequence[float], noise: Noise) -> Tensor:  # noqa: ARG002
         """A sample, of the shape of `start`."""
         x = start
         last: tuple[Tensor, float] | None = None
-        for sigma, sigma_next in pairwise(sigmas.tolist()):
+        for sigma, sigma_next in pairwise(sigmas):
             denoised = denoise(x, sigma)
             towards = denoised
             if last is not None and sigma_next > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -17,10 +18,10 @@ class Euler(Sampler):
 
     order: ClassVar[int] = 1
 
-    def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:  # noqa: ARG002
+    def sample(self, denoise: Denoise, start: Tensor, sigmas: Sequence[float], noise: Noise) -> Tensor:  # noqa: ARG002
         """A sample, of the shape of `start`."""
         x = start
-        for sigma, sigma_next in pairwise(sigmas.tolist()):
+        for sigma, sigma_next in pairwise(sigmas):
             denoised = denoise(x, sigma)
             x = denoised + sigma_next / sigma * (x - denoised)
         return x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -22,10 +23,10 @@ class Heun(Sampler):
         """Two a step, but one for the last."""
         return 2 * self.steps - 1
 
-    def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:  # noqa: ARG002
+    def sample(self, denoise: Denoise, start: Tensor, sigmas: Sequence[float], noise: Noise) -> Tensor:  # noqa: ARG002
         """A sample, of the shape of `start`."""
         x = start
-        for sigma, sigma_next in pairwise(sigmas.tolist()):
+        for sigma, sigma_next in pairwise(sigmas):
             x = heun_step(denoise, x, sigma, sigma_next)
         return x
 

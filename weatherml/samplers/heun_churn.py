@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -33,10 +34,10 @@ class HeunChurn(Heun):
     s_max: PositiveFloat = 80.0
     s_noise: PositiveFloat = 1.0
 
-    def sample(self, denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Noise) -> Tensor:
+    def sample(self, denoise: Denoise, start: Tensor, sigmas: Sequence[float], noise: Noise) -> Tensor:
         """A sample, of the shape of `start`."""
         x = start
-        for sigma, sigma_next in pairwise(sigmas.tolist()):
+        for sigma, sigma_next in pairwise(sigmas):
             sigma_hat = sigma * (1 + self._gamma(sigma))
             if sigma_hat > sigma:
                 x = x + (sigma_hat**2 - sigma**2) ** 0.5 * self.s_noise * noise(x.shape)

@@ -6,13 +6,15 @@ ones through the same model, loss, backward pass and optimizer, and the trackers
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, TypeAlias
 
 import torch
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.distributed._tools.mem_tracker import MemTracker
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -90,7 +92,8 @@ def plan(
         network = model.build(shape)
         objective = loss.build(_weights(shape))
         if isinstance(network, DiffusionModel) and sampler is not None:
-            network.sampler = sampler.model_copy(update={"steps": PLANNED_CALLS})
+            with unset_fake_temporarily():  # noise levels are numbers, not tensors without data
+                network.sampler = sampler.model_copy(update={"steps": PLANNED_CALLS})
         inference = _inference_peak(network, _batch(shape, 1), settings)
         trained = _Training(network, objective, settings, shape) if model.trainable else None
         return Plan(
@@ -107,6 +110,7 @@ class _Training:
     def __init__(self, model: Model, loss: LossModule, settings: StepSettings, shape: Shape) -> None:
         set_checkpointing(model, settings.checkpointing == "blocks")
         self.model, self.loss, self.settings = model, loss, settings
+        self.call = _Call(self._loss, model, loss)
         self.optimizer = torch.optim.AdamW(model.parameters())
         self.averages = [[p.detach().clone() for p in model.parameters()] for _ in range(settings.averages)]
         self.lead = shape.lead
@@ -114,16 +118,19 @@ class _Training:
 
     def microbatch(self) -> None:
         with _autocast(self.settings.precision):
-            loss = follow(
-                self.model,
-                self.batch,
-                self.loss,
-                horizon=self.settings.horizon,
-                lead=self.lead,
-                bounded=lambda states: states,
-                members=self.loss.members,
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
+            loss = self.call()
+        loss.backward()
+
+    def _loss(self) -> Tensor:
+        return follow(
+            self.model,
+            self.batch,
+            self.loss,
+            horizon=self.settings.horizon,
+            lead=self.lead,
+            bounded=lambda states: states,
+            members=self.loss.members,
+        )
 
     def finish(self) -> None:
         if self.settings.clip is not None:
@@ -155,13 +162,24 @@ class _Training:
         return [*_tensors(self.batch), *(tensor for average in self.averages for tensor in average)]
 
 
+class _Call(torch.nn.Module):
+    """A computation as one module: the tracker allows the modules within to be called more than once."""
+
+    def __init__(self, compute: Callable[[], Tensor], *modules: torch.nn.Module) -> None:
+        super().__init__()
+        self.compute, self.within = compute, torch.nn.ModuleList(modules)
+
+    def forward(self) -> Tensor:
+        return self.compute()
+
+
 def _inference_peak(model: Model, batch: Batch, settings: StepSettings) -> int:
     batch = replace(batch, target=None, mask=None)
     model.eval()
     tracker = MemTracker()
     tracker.track_external(model, *_tensors(batch))
     with tracker, torch.no_grad(), _autocast(settings.precision):
-        model.step(batch)
+        _Call(partial(model.step, batch), model)()
     model.train()
     return _peak(tracker)
 

@@ -227,7 +227,7 @@ class Trainer:
             horizon=horizon_at(self.step, self.steps, self.config),
             lead=self.lead,
             bounded=self.normaliser.bounded,
-            members=self.loss.members,
+            members=1 if self.step < self.config.pretrain * self.steps else self.loss.members,
         )
 
     def watch(self) -> None:
