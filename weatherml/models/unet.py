@@ -28,7 +28,7 @@ class UNet(ModelConfig):
         padding: beyond the edges; None takes zeros, and `circular` along x on grids that go round the globe.
         dropout: share of activations dropped in each block.
         attention: the levels with self-attention, 0 at full resolution and `depth` the coarsest.
-        norm: `group` pools over the whole grid; `point`, over each point's channels, allows tiles.
+        norm: `group` pools over the whole grid; `point`, over each point's channels, and `none` allow tiles.
         scaled_inputs: see `weatherml.nn.inputs.ScaledInputs`.
     """
 

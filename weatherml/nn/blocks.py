@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from weatherml.nn.padding import Padding, extend
 
-NormKind: TypeAlias = Literal["group", "point"]
+NormKind: TypeAlias = Literal["group", "point", "none"]
 
 
 class Conv(nn.Conv2d):
@@ -78,7 +78,12 @@ class PointNorm(nn.Module):
         return x * (power + 1e-4).rsqrt().to(x.dtype) * self.weight.to(x.dtype)
 
 
-NORMS: dict[NormKind, Callable[[int], nn.Module]] = {"group": Norm, "point": PointNorm}
+def no_norm(channels: int) -> nn.Module:  # noqa: ARG001 - the form of a norm
+    """Leave activations as they are: shallow networks on normalised fields keep the amplitudes that a norm hides."""
+    return nn.Identity()
+
+
+NORMS: dict[NormKind, Callable[[int], nn.Module]] = {"group": Norm, "point": PointNorm, "none": no_norm}
 
 
 class Block(nn.Module, ABC):
@@ -142,7 +147,7 @@ class ResidualBlock(Block):
         width: channels.
         padding: beyond the edges.
         dropout: share of activations dropped.
-        norm: over groups of channels and the whole grid, or over the channels of each point.
+        norm: over groups of channels and the whole grid, over the channels of each point, or none.
         condition: makes, for a width, the layer by which a condition acts on the second norm's output.
     """
 

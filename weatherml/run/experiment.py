@@ -76,8 +76,6 @@ class TrainConfig(Config):
         ema: decay of the average of weights that validation and inference use.
         horizon: forecast steps over which the last part of training follows the model, fed its own output.
         horizon_share: the part of the steps, at the end, that trains over the horizon.
-        pretrain: the part of the steps, at the beginning, in which a loss that compares several members is given one. A
-            CRPS is then the mean absolute error, which teaches the median at half the cost (U-Cast, arXiv 2604.09041).
         precision: `auto` takes bf16-mixed where the device computes in it, else 32-true.
         checkpointing: `blocks` recomputes activations in the backward pass to save memory.
         compile: torch.compile the network.
@@ -101,7 +99,6 @@ class TrainConfig(Config):
     ema: float = Field(0.998, ge=0, lt=1)
     horizon: PositiveInt = 1
     horizon_share: float = Field(0.3, ge=0, le=1)
-    pretrain: float = Field(0.0, ge=0, lt=1)
     precision: Precision = "auto"
     checkpointing: Literal["none", "blocks"] = "none"
     compile: bool = False

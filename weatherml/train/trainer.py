@@ -227,7 +227,7 @@ class Trainer:
             horizon=horizon_at(self.step, self.steps, self.config),
             lead=self.lead,
             bounded=self.normaliser.bounded,
-            members=1 if self.step < self.config.pretrain * self.steps else self.loss.members,
+            members=self.loss.members,
         )
 
     def watch(self) -> None:
