@@ -30,7 +30,9 @@ def commands() -> list[str]:
     found = []
     for path in TEXTS:
         text = path.read_text(encoding="utf-8").replace("\\\n", " ")
-        lines = re.findall(r"(?:^|\s|exec )(wml (?:prepare|train|rollout|ensemble|evaluate|plan|inspect|list)\b[^`\n]*)", text)
+        lines = re.findall(
+            r"(?:^|\s|exec )(wml (?:prepare|train|rollout|ensemble|evaluate|plan|inspect|list)\b[^`\n]*)", text
+        )
         found += [re.split(r"\s[|>#]|>>|\s+;", line)[0].strip() for line in lines]
     return sorted(set(found))
 

@@ -134,7 +134,7 @@ class Trainer:
             return
         if self.config.compile:
             model.compile()
-        self.model, self.optimizer = self.fabric.setup(model, adamw(model, self.config, self.device))
+        self.model, self.optimizer = self.fabric.setup(model, adamw(model, self.config))
         for method in ("objective", "step"):
             self.model.mark_forward_method(method)
         self._restore()
