@@ -345,3 +345,14 @@ def test_every_generative_model_becomes_an_ensemble(
     assert together[0, 0].std(axis=0).max() > 0
     # sums of another batch size round differently: a packing step or two, against a spread of many
     assert np.abs(together - alone).max() <= 2 / 64
+    if getattr(run.experiment.model, "attention", ()):
+        with pytest.raises(ConfigError, match="pools over the whole domain"):
+            draw("c.zarr", tile=8, **options)
+    else:
+        tiled = values(draw("c.zarr", tile=8, **options))
+        assert np.abs(together - tiled).max() <= 2 / 64
+
+
+def test_a_network_that_pools_is_not_cut(learned: Run, small_dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model\.norm=group"):
+        rollout(learned.path, small_dataset, output=tmp_path / "f.zarr", device="cpu", tile=8)

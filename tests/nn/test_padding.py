@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -48,3 +50,9 @@ def test_one_word_serves_both_axes() -> None:
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"model\.padding\.y: .*'zeros', 'reflect' or 'circular'.*'mirror'"):
         parse(Padding, {"y": "mirror"}, at="model.padding")
+
+
+@pytest.mark.parametrize("mode", ["circular", "reflect"])
+def test_the_gradient_of_copied_rows_is_exact(mode: Literal["circular", "reflect"]) -> None:
+    x = torch.randn(2, 1, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: extend(extend(x, 2, 3, dim=-1, mode=mode), 5, 1, dim=-2, mode=mode), x)
