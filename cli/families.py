@@ -22,13 +22,15 @@ def members(family: str) -> dict[str, str]:
 
 
 def _registries() -> dict[str, Registry[Any]]:
+    from weatherml.diffusion.levels import LEVELS
     from weatherml.losses import LOSSES
     from weatherml.metrics import METRICS
     from weatherml.models import MODELS
+    from weatherml.samplers import SAMPLERS
     from weatherml.sources import SOURCES
     from weatherml.verify.baselines import BASELINES
 
-    return {registry.family: registry for registry in (SOURCES, MODELS, LOSSES, METRICS, BASELINES)}
+    return {registry.family: registry for registry in (SOURCES, MODELS, SAMPLERS, LEVELS, LOSSES, METRICS, BASELINES)}
 
 
 def _first_line(member: type) -> str:
