@@ -55,7 +55,7 @@ def test_dpm_solver_pp(steps: int, karras: bool) -> None:
     sigmas = scheduler.sigmas.double()
     start = make_start(float(sigmas[0]))
     theirs = run_diffusers(scheduler, sigmas[:-1].tolist(), start, lambda *x: scheduler.step(*x, return_dict=False)[0])
-    ours = SAMPLERS["dpm-solver++"](steps=steps).sample(denoise, start, sigmas, torch.randn)
+    ours = SAMPLERS["dpm-solver++"](steps=steps).sample(denoise, start, sigmas.tolist(), torch.randn)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
@@ -77,7 +77,9 @@ def test_ddim(settings: dict[str, Any], eta: float) -> None:
     theirs = run_diffusers(scheduler, sigmas[:-1].tolist(), start, step)
     again = torch.Generator().manual_seed(1)
     sampler = SAMPLERS["ddim"](steps=20, eta=eta)  # type: ignore[call-arg]
-    ours = sampler.sample(denoise, start, sigmas, lambda s: torch.randn(*s, generator=again, dtype=torch.float64))
+    ours = sampler.sample(
+        denoise, start, sigmas.tolist(), lambda s: torch.randn(*s, generator=again, dtype=torch.float64)
+    )
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
@@ -102,7 +104,7 @@ def test_ddpm_step_for_step(settings: dict[str, Any], steps: int) -> None:
 
     theirs = run_diffusers(scheduler, sigmas[:-1].tolist(), start, step)
     ours = SAMPLERS["ddpm"](steps=steps).sample(
-        watched, start, sigmas, lambda s: torch.randn(*s, generator=again, dtype=torch.float64)
+        watched, start, sigmas.tolist(), lambda s: torch.randn(*s, generator=again, dtype=torch.float64)
     )
     assert not states
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -40,7 +40,7 @@ def sample_gaussian(sampler: Sampler, sigmas: Tensor, s: float, *, exact_start: 
         return basis[next(draws)].view(shape)
 
     start = math.hypot(sigma_max, s) * basis[START] + basis[MEAN] if exact_start else sigma_max * basis[START]
-    out = sampler.sample(denoise, start[None], sigmas, noise)[0]
+    out = sampler.sample(denoise, start[None], sigmas.tolist(), noise)[0]
     return math.hypot(*out[START:MEAN], *out[FIRST_DRAW:]) / s, float(out[MEAN])
 
 

@@ -33,7 +33,7 @@ def seeded(rows: Sequence[int]) -> Noise:
 def draw(sampler: Sampler, rows: Sequence[int] = (0, 1, 2), dtype: torch.dtype = torch.float32) -> Tensor:
     noise, sigmas = seeded(rows), karras(sampler.steps, low=0.02, high=20.0)
     start = noise((len(rows), 1, 2, 4, 5)).to(dtype) * float(sigmas[0])
-    return sampler.sample(denoise, start, sigmas, noise)
+    return sampler.sample(denoise, start, sigmas.tolist(), noise)
 
 
 @pytest.mark.parametrize("name", MEMBERS)
@@ -77,7 +77,7 @@ def test_calls_and_draws_as_declared(name: str, steps: int) -> None:
         return torch.zeros(tuple(shape))
 
     sampler, sigmas = SAMPLERS[name](steps=steps), karras(steps, low=0.02, high=20.0)
-    sampler.sample(watched, torch.ones(2, 3), sigmas, noise)
+    sampler.sample(watched, torch.ones(2, 3), sigmas.tolist(), noise)
     assert len(asked) == sampler.calls
     assert min(asked) > 0
     assert sampler.off_grid or set(asked) <= set(sigmas.tolist())
@@ -102,7 +102,10 @@ def test_churn_only_between_its_levels() -> None:
     sigmas = karras(STEPS, low=0.02, high=20.0)
     asked: list[float] = []
     sampler.sample(
-        lambda x, sigma: asked.append(sigma) or x * 0, torch.ones(1, 2), sigmas, lambda shape: torch.zeros(*shape)
+        lambda x, sigma: asked.append(sigma) or x * 0,
+        torch.ones(1, 2),
+        sigmas.tolist(),
+        lambda shape: torch.zeros(*shape),
     )
     inside = [float(sigma) for sigma in sigmas if 1 <= sigma <= 10]
     expected = [sigma * 2**0.5 for sigma in inside]  # 50 / 6 is more than sqrt(2) - 1, the greatest gamma
