@@ -175,7 +175,9 @@ def require_fit(model: ModelConfig, sampler: Sampler | None) -> None:
     if type(model).sampler is None:
         raise ConfigError(f"sampler: {model.kind} draws without one; leave it out")
     if sampler.off_grid and type(model).discrete:
-        raise ConfigError(f"sampler: {sampler.kind} asks for noise levels that {model.kind} does not have; take ddim")
+        raise ConfigError(
+            f"sampler: {sampler.kind} asks for noise levels that {model.kind} was not trained at; take for example ddim"
+        )
 
 
 DEFAULTS: Settings = {"model": {"kind": "unet-residual"}}
