@@ -43,7 +43,7 @@ def generative(name: str, grid: tuple[int, int], padding: str) -> tuple[Model, B
     """A small model with random weights, and a case for it."""
     height, width = grid
     shape = Shape(channels=1, static=1, height=height, width=width, delta_std=(0.5,))
-    settings = {"base_features": 8, "depth": 1, "blocks": 1, "padding": padding}
+    settings = {"base_features": 8, "depth": 1, "blocks": 1, "padding": padding, "attention": []}
     model = parse(MODELS[name], settings).build(shape).eval()
     random_weights(model)
     if isinstance(model, DiffusionModel):
