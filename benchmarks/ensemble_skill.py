@@ -27,6 +27,7 @@ from benchmarks.files import members
 from benchmarks.tool import Cost, settings, wml
 from benchmarks.worlds import HOUR, START, WORLDS, World, write_world
 from weatherml.data.store import open_dataset
+from weatherml.data.windows import evenly
 from weatherml.metrics.base import Metric, Statistics
 from weatherml.metrics.crps import CRPS
 from weatherml.metrics.rank_histogram import RankHistogram
@@ -86,7 +87,7 @@ def initial_times(data: Path, *, cases: int, steps: int) -> Array:
     """Indices of times spread over the test part, each with a history before and `steps` of truth after it."""
     part = open_dataset(data).part("test")
     history = 4
-    return np.linspace(part[0] + history, part[-1] - steps, cases).round().astype(int)
+    return evenly(np.arange(part[0] + history, part[-1] - steps + 1), cases)
 
 
 def forecasts(work: Path, data: Path, inits: Array, options: argparse.Namespace) -> tuple[xr.Dataset, dict[str, Cost]]:

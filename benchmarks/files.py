@@ -9,15 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from weatherml.sources.world.terrain import MAPPING
+
 Array = npt.NDArray[Any]
 Attributes = Mapping[str, Any]
-MAPPING = {
-    "grid_mapping_name": "lambert_conformal_conic",
-    "latitude_of_projection_origin": 38.5,
-    "longitude_of_central_meridian": -97.5,
-    "standard_parallel": [38.5, 38.5],
-    "earth_radius": 6371229.0,
-}
 
 
 def cf_dataset(

@@ -13,16 +13,10 @@ import xarray as xr
 from weatherml.config import parse_member
 from weatherml.data.prepare import prepare
 from weatherml.sources import SOURCES
+from weatherml.sources.world.terrain import MAPPING
 
 START = np.datetime64("2024-06-01T00:00:00", "s")
 UNITS = {"t2m": "K", "u10": "m s-1", "v10": "m s-1", "refc": "dBZ", "tracer": "1"}
-MAPPING = {
-    "grid_mapping_name": "lambert_conformal_conic",
-    "latitude_of_projection_origin": 38.5,
-    "longitude_of_central_meridian": -97.5,
-    "standard_parallel": [38.5, 38.5],
-    "earth_radius": 6371229.0,
-}
 Fields = dict[str, np.ndarray]
 WriteNetCDF = Callable[..., Path]
 

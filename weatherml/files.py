@@ -15,17 +15,22 @@ from filelock import FileLock, Timeout
 from weatherml.errors import BadDataError, DiskError, OutputError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace the file at `path` in one step, durably."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what replaces the file at `path`, in one step and durably, when the block ends."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:  # the same bytes on every system
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)  # a full disk leaves no litter
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the file at `path` in one step, durably."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")  # the same bytes on every system
 
 
 def write_json(path: Path, value: Any) -> None:

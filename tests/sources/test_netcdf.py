@@ -13,16 +13,10 @@ import xarray as xr
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
 from weatherml.sources import cf
 from weatherml.sources.netcdf import NetCDF, NetCDFSource
+from weatherml.sources.world.terrain import MAPPING
 
 HOURS = np.datetime64("2024-05-01T00:00:00", "s") + np.arange(5) * np.timedelta64(3600, "s")
 VALUES = np.arange(5 * 3 * 4, dtype=np.float32).reshape(5, 3, 4)
-LAMBERT = {
-    "grid_mapping_name": "lambert_conformal_conic",
-    "standard_parallel": [38.5, 38.5],
-    "longitude_of_central_meridian": -97.5,
-    "latitude_of_projection_origin": 38.5,
-    "earth_radius": 6371229.0,
-}
 
 
 def dataset(**names: str) -> xr.Dataset:
@@ -72,12 +66,12 @@ def projected() -> xr.Dataset:
     for dim in "yx":
         data[dim].attrs = {"standard_name": f"projection_{dim}_coordinate", "units": "km"}
     data["GUST"].attrs["grid_mapping"] = "crs"
-    return data.assign(crs=xr.DataArray(0, attrs=LAMBERT))
+    return data.assign(crs=xr.DataArray(0, attrs=MAPPING))
 
 
 def curvilinear() -> xr.Dataset:
     """The projected grid as files of WRF have it: 2-D latitude and longitude only."""
-    crs = pyproj.CRS.from_cf(LAMBERT)
+    crs = pyproj.CRS.from_cf(MAPPING)
     x, y = np.meshgrid(np.arange(4) * 3000.0, np.arange(3) * 3000.0)
     lon, lat = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform(x, y)
     data = projected().drop_vars(["y", "x"])

@@ -10,15 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from weatherml.sources.world.terrain import MAPPING
 from weatherml.variables import TABLE
 
-MAPPING = {
-    "grid_mapping_name": "lambert_conformal_conic",
-    "latitude_of_projection_origin": 38.5,
-    "longitude_of_central_meridian": -97.5,
-    "standard_parallel": [38.5, 38.5],
-    "earth_radius": 6371229.0,
-}
 START = np.datetime64("2024-06-01T00:00:00", "s")
 HOUR = np.timedelta64(1, "h")
 Fields = dict[str, np.ndarray]

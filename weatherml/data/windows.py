@@ -68,3 +68,8 @@ def complete(times: Array, step: np.timedelta64, length: int) -> Array:
         return np.array([], dtype=np.int64)
     spans = times[length - 1 :] - times[: len(times) - length + 1]
     return np.flatnonzero(spans == (length - 1) * step)
+
+
+def evenly(values: Array, count: int) -> Array:
+    """At most `count` of the values, spread over all of them from the first to the last."""
+    return np.asarray(values[np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)])

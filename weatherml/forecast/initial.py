@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weatherml.data.store import Dataset
-from weatherml.data.windows import complete, windows
+from weatherml.data.windows import complete, evenly, windows
 from weatherml.errors import BadDataError, ConfigError, MissingInputError, UsageError
 from weatherml.sources.base import utc
 
@@ -34,8 +34,7 @@ def initial_indices(dataset: Dataset, wanted: Sequence[str], *, history: int) ->
     if len(usable) == 0:
         raise BadDataError(f"{dataset.path}: no {history} states one step apart to start from")
     if not wanted:
-        test = _test(dataset, history)
-        return np.asarray(test[np.unique(np.linspace(0, len(test) - 1, min(SPREAD, len(test))).round().astype(int))])
+        return evenly(_test(dataset, history), SPREAD)
     chosen = [_indices(dataset, each, usable, history) for each in wanted]
     return np.unique(np.concatenate(chosen))
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from weatherml.files import sync
+from weatherml.files import replacing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +41,14 @@ class State:
 
     def save(self, path: Path) -> None:
         """Replace the file at `path` in one step, durably."""
-        temporary = path.with_name(f".{path.name}.tmp")
         tensors = {
             "rows": self.rows,
             "lead": torch.tensor(self.lead),
             "history": self.history.cpu().contiguous(),
             "kept": self.kept,
         }
-        save_file(tensors, temporary)
-        sync(temporary)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            save_file(tensors, temporary)
 
     @classmethod
     def load(cls, path: Path) -> State:

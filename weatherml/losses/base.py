@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,13 @@ class Weights:
 
 
 class LossConfig(Config, ABC):
-    """Parameters of a loss."""
+    """Parameters of a loss.
+
+    Attributes:
+        compares_members: whether it wants several members of each case.
+    """
+
+    compares_members: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, weights: Weights) -> LossModule:

@@ -49,7 +49,7 @@ class Weather(LossConfig):
     @field_validator("weights")
     @classmethod
     def _known(cls, weights: dict[str, float]) -> dict[str, float]:
-        known = [name for name in LOSSES if name not in (cls.kind, "crps")]
+        known = [name for name in LOSSES if name != cls.kind and not LOSSES[name].compares_members]
         for name in weights:
             if name not in known:
                 raise ValueError(f"no term {name!r}; {suggest(name, known)}")

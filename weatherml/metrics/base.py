@@ -52,14 +52,14 @@ class Metric(Config, ABC):
     units: ClassVar[str | None] = "1"
 
     @property
-    @abstractmethod
     def name(self) -> str:
         """The name in scores.json: `rmse`, `csi_30dbz`, `fss_30dbz_24km`, ..."""
+        return self.kind
 
     @classmethod
-    @abstractmethod
-    def score_card(cls, variable: Variable, spacing_km: float | None) -> list[Metric]:
-        """The members of this metric worth having for a variable (one a threshold and scale, say)."""
+    def score_card(cls, variable: Variable, spacing_km: float | None) -> list[Metric]:  # noqa: ARG003
+        """The members of this metric worth having for a variable: one, or one a threshold and scale, say."""
+        return [cls()]
 
     @abstractmethod
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:

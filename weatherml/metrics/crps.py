@@ -11,7 +11,6 @@ from torch import Tensor
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
 from weatherml.metrics.reduce import area, area_sum, ratio
-from weatherml.variables import Variable
 
 
 @METRICS.register("crps")
@@ -23,16 +22,6 @@ class CRPS(Metric):
     """
 
     units: ClassVar[str | None] = None
-
-    @property
-    def name(self) -> str:
-        """`crps`."""
-        return "crps"
-
-    @classmethod
-    def score_card(cls, variable: Variable, spacing_km: float | None) -> list[Metric]:  # noqa: ARG003
-        """One for every variable."""
-        return [cls()]
 
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """The score summed over points."""

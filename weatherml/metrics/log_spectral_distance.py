@@ -11,7 +11,6 @@ from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
 from weatherml.metrics.once import once
 from weatherml.metrics.reduce import known
-from weatherml.variables import Variable
 
 LIMIT_DB = 60.0
 
@@ -26,16 +25,6 @@ class LogSpectralDistance(Metric):
     """
 
     units: ClassVar[str | None] = "dB"
-
-    @property
-    def name(self) -> str:
-        """`log_spectral_distance`."""
-        return "log_spectral_distance"
-
-    @classmethod
-    def score_card(cls, variable: Variable, spacing_km: float | None) -> list[Metric]:  # noqa: ARG003
-        """One for every variable."""
-        return [cls()]
 
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:  # noqa: ARG002
         """The power of both at each radial wavenumber, (L, bins)."""

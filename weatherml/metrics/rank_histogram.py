@@ -11,7 +11,6 @@ from torch import Tensor
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Diagram, Metric, Statistics
 from weatherml.metrics.reduce import histogram, known, point_weights, ratio
-from weatherml.variables import Variable
 
 SEED = 20010301
 
@@ -30,16 +29,6 @@ class RankHistogram(Metric):
 
     needs_members: ClassVar[bool] = True
     stride: PositiveInt = 16
-
-    @property
-    def name(self) -> str:
-        """`rank_histogram`."""
-        return "rank_histogram"
-
-    @classmethod
-    def score_card(cls, variable: Variable, spacing_km: float | None) -> list[Metric]:  # noqa: ARG003
-        """One for every variable."""
-        return [cls()]
 
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Area by rank, and points of the lattice by rank."""

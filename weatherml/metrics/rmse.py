@@ -9,7 +9,6 @@ from torch import Tensor
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
 from weatherml.metrics.reduce import area, area_sum, ensemble_mean, ratio
-from weatherml.variables import Variable
 
 
 @METRICS.register("rmse")
@@ -17,16 +16,6 @@ class RMSE(Metric):
     """Root mean square error, in the variable's units; of the ensemble mean where there are members."""
 
     units: ClassVar[str | None] = None
-
-    @property
-    def name(self) -> str:
-        """`rmse`."""
-        return "rmse"
-
-    @classmethod
-    def score_card(cls, variable: Variable, spacing_km: float | None) -> list[Metric]:  # noqa: ARG003
-        """One for every variable."""
-        return [cls()]
 
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Squared errors of the ensemble mean."""

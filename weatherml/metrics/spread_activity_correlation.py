@@ -29,11 +29,6 @@ class SpreadActivityCorrelation(Metric):
     needs_members: ClassVar[bool] = True
     side: Side = "above"
 
-    @property
-    def name(self) -> str:
-        """`spread_activity_correlation`."""
-        return "spread_activity_correlation"
-
     @classmethod
     def score_card(cls, variable: Variable, spacing_km: float | None) -> list[Metric]:  # noqa: ARG003
         """One for a variable that has events."""

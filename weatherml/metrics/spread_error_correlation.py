@@ -10,7 +10,6 @@ from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
 from weatherml.metrics.correlation import correlation, correlation_sums
 from weatherml.metrics.reduce import ensemble_mean, ensemble_variance
-from weatherml.variables import Variable
 
 
 @METRICS.register("spread_error_correlation")
@@ -23,16 +22,6 @@ class SpreadErrorCorrelation(Metric):
 
     perfect: ClassVar[float] = 1.0
     needs_members: ClassVar[bool] = True
-
-    @property
-    def name(self) -> str:
-        """`spread_error_correlation`."""
-        return "spread_error_correlation"
-
-    @classmethod
-    def score_card(cls, variable: Variable, spacing_km: float | None) -> list[Metric]:  # noqa: ARG003
-        """One for every variable."""
-        return [cls()]
 
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Moments of spread and error."""

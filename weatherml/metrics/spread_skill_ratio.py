@@ -9,7 +9,6 @@ from torch import Tensor
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
 from weatherml.metrics.reduce import area_sum, ensemble_mean, ensemble_variance, ratio
-from weatherml.variables import Variable
 
 
 @METRICS.register("spread_skill_ratio")
@@ -21,16 +20,6 @@ class SpreadSkillRatio(Metric):
 
     perfect: ClassVar[float] = 1.0
     needs_members: ClassVar[bool] = True
-
-    @property
-    def name(self) -> str:
-        """`spread_skill_ratio`."""
-        return "spread_skill_ratio"
-
-    @classmethod
-    def score_card(cls, variable: Variable, spacing_km: float | None) -> list[Metric]:  # noqa: ARG003
-        """One for every variable."""
-        return [cls()]
 
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Variances, already times (M + 1) / M, and squared errors of the ensemble mean."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from weatherml.fields import Batch, Fields, Noise, Shape
 from weatherml.models.base import MODELS, GenerativeModel, Model, free_noise
-from weatherml.models.prediction import change_scale
+from weatherml.models.prediction import change_scale, changed
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import NoiseMaps, NormKind
 
@@ -27,7 +27,7 @@ class CRPSModel(GenerativeModel):
     def __init__(self, network: nn.Module, shape: Shape, *, inputs: nn.Module, noise_channels: int) -> None:
         super().__init__(temperatures=1)
         self.network, self.inputs = network, inputs
-        self.lead, self.channels, self.noise_channels = shape.lead, shape.channels, noise_channels
+        self.noise_channels = noise_channels
         self.register_buffer("scale", change_scale(shape), persistent=False)
 
     def step(self, batch: Batch, noise: Noise | None = None) -> Fields:
@@ -35,9 +35,7 @@ class CRPSModel(GenerativeModel):
         draw = noise or free_noise(batch.history)
         inputs = self.inputs(batch)
         maps = self.temperature * draw((len(inputs), self.noise_channels, *inputs.shape[-2:]))
-        out: Tensor = self.network(inputs, maps)
-        change = out.float().view(len(out), self.lead, self.channels, *out.shape[-2:])
-        return batch.history[:, -1:].float() + self.scale * change
+        return changed(batch, self.scale, self.network(inputs, maps))
 
 
 @MODELS.register("crps")

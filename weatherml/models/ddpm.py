@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
-from torch import Tensor, nn
+from torch import nn
 
 from weatherml.config import Settings
 from weatherml.diffusion.schedule import Curve, Schedule
 from weatherml.diffusion.spacing import tangent
 from weatherml.fields import Shape
 from weatherml.models.base import MODELS, Model, edges
-from weatherml.models.diffusion import DiffusionModel, Sampler, Target
+from weatherml.models.diffusion import DiffusionModel, Target
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import Conv, FiLM, NormKind
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiscreteLevels:
-    """The T levels of a schedule: all alike in training, some of them in a sample."""
-
-    schedule: Schedule
-    spacing: Literal["tangent", "trailing"]
-
-    def draw(self, count: int, device: torch.device) -> Tensor:
-        """(count,) levels for training, t uniform, stratified over the batch."""
-        return self.schedule.draw(count, device)
-
-    def descent(self, sampler: Sampler) -> Tensor:
-        """(steps + 1,) float64 levels of the schedule, decreasing to 0."""
-        if self.spacing == "trailing":
-            return self.schedule.trailing(sampler.steps)
-        return self.schedule.nearest(tangent(sampler.steps))
 
 
 @MODELS.register("ddpm")
@@ -91,13 +71,15 @@ class DDPM(UNet):
 
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""
+        schedule = Schedule(curve=self.schedule, steps=self.timesteps)
         inputs = self.inputs(shape)
         channels = (self.condition_features or inputs.channels) + shape.lead * shape.channels
         return DiffusionModel(
             self.network(shape, channels=channels, zero=True, condition=partial(FiLM, vector=self.embedding)),
             shape,
             inputs=inputs,
-            levels=DiscreteLevels(schedule=Schedule(curve=self.schedule, steps=self.timesteps), spacing=self.spacing),
+            levels=schedule,
+            spacing=schedule.trailing if self.spacing == "trailing" else lambda steps: schedule.nearest(tangent(steps)),
             prediction=self.prediction,
             target=self.target,
             mean=self.network(shape, zero=True) if self.target == "forecast-error" else None,

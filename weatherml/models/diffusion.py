@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from weatherml.diffusion.denoising import Denoise
+from weatherml.diffusion.levels.base import Levels
 from weatherml.diffusion.preconditioning import Prediction, c_noise, coefficients
 from weatherml.fields import Batch, Fields, Noise, Shape
 from weatherml.models.base import GenerativeModel, Loss, free_noise
-from weatherml.models.prediction import change_scale
+from weatherml.models.prediction import change_scale, changed
 from weatherml.nn.embedding import LevelEmbedding
 
-Denoise: TypeAlias = Callable[[Tensor, float], Tensor]
 Target = Literal["change", "forecast-error", "state"]
 BINS, BIN_ENDS = 8, (0.01, 100.0)
 """Bins of ln sigma in which the loss is watched."""
@@ -34,16 +35,6 @@ class Sampler(Protocol):
         """A sample, of the shape of `start`."""
 
 
-class Levels(Protocol):
-    """Which noise levels a model is trained on and sampled at."""
-
-    def draw(self, count: int, device: torch.device) -> Tensor:
-        """(count,) levels for training."""
-
-    def descent(self, sampler: Sampler) -> Tensor:
-        """(steps + 1,) float64 levels for sampling, decreasing to 0."""
-
-
 class DiffusionModel(GenerativeModel):
     """Draws y of x(t+1) = base + scale * y, y about of standard deviation 1 in each variable and lead.
 
@@ -51,7 +42,8 @@ class DiffusionModel(GenerativeModel):
         network: from noisy y, (B, L*C, H, W), and the inputs to (B, L*C, H, W), conditioned on the noise level.
         shape: the data's.
         inputs: what makes a batch the inputs.
-        levels: of noise.
+        levels: of noise, in training.
+        spacing: from a number of steps to the steps + 1 levels of a sample, float64, decreasing to 0.
         prediction: what the network's output means.
         target: y is the `change` since the last state, the `forecast-error` of `mean`, or the next `state`.
         mean: a deterministic network on the inputs, trained beside; only for `forecast-error`.
@@ -62,6 +54,7 @@ class DiffusionModel(GenerativeModel):
 
     Attributes:
         sampler: draws the samples; set it before `step`.
+        descent: the noise levels of a sample, decreasing to 0; they follow the sampler.
     """
 
     scale: Tensor
@@ -75,6 +68,7 @@ class DiffusionModel(GenerativeModel):
         *,
         inputs: nn.Module,
         levels: Levels,
+        spacing: Callable[[int], Tensor],
         prediction: Prediction,
         target: Target,
         mean: nn.Module | None = None,
@@ -88,8 +82,9 @@ class DiffusionModel(GenerativeModel):
         self.embedding = LevelEmbedding(embedding)
         self.levels, self.prediction, self.target = levels, prediction, target
         self.drop, self.guidance = drop, guidance
+        self._spacing = spacing
         self._sampler: Sampler | None = None
-        self._descent: list[float] = []
+        self.descent: list[float] = []
         self.watch = LevelWatch()
         scale = change_scale(shape)
         self.register_buffer("scale", torch.ones_like(scale) if target == "state" else scale, persistent=False)
@@ -103,7 +98,7 @@ class DiffusionModel(GenerativeModel):
 
     @sampler.setter
     def sampler(self, sampler: Sampler | None) -> None:
-        self._descent = [] if sampler is None else self.levels.descent(sampler).tolist()
+        self.descent = [] if sampler is None else self._spacing(sampler.steps).tolist()
         self._sampler = sampler
 
     def objective(self, batch: Batch, loss: Loss) -> Tensor:
@@ -137,8 +132,8 @@ class DiffusionModel(GenerativeModel):
         def warm(shape: Sequence[int]) -> Tensor:
             return self.temperature * draw(shape)
 
-        start = self._descent[0] * warm((len(inputs), len(self.temperature), *inputs.shape[-2:]))
-        drawn = self.sampler.sample(denoise, start, self._descent, warm)
+        start = self.descent[0] * warm((len(inputs), len(self.temperature), *inputs.shape[-2:]))
+        drawn = self.sampler.sample(denoise, start, self.descent, warm)
         return base + self.scale * self.spread * self._split(drawn)
 
     def diagnostics(self) -> dict[str, float]:
@@ -147,12 +142,10 @@ class DiffusionModel(GenerativeModel):
 
     def _base(self, batch: Batch, inputs: Tensor) -> Fields:
         """(B, L, C, H, W), what y is added to."""
+        if self.mean is not None:
+            return changed(batch, self.scale, self.mean(inputs))
         last = batch.history[:, -1:].float()
-        if self.target == "state":
-            return torch.zeros_like(last)
-        if self.mean is None:
-            return last
-        return last + self.scale * self._split(self.mean(inputs).float())
+        return torch.zeros_like(last) if self.target == "state" else last
 
     def _clean(self, error: Fields, mask: Tensor) -> Tensor:
         """(B, L*C, H, W): the error of the base in its own standard deviations, which training follows."""

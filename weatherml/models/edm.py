@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-import torch
 from pydantic import Field, PositiveFloat, PositiveInt, SerializeAsAny, field_validator, model_validator
 from torch import Tensor
 
@@ -17,29 +15,11 @@ from weatherml.diffusion.levels.base import Levels
 from weatherml.diffusion.spacing import karras, tangent
 from weatherml.fields import Shape
 from weatherml.models.base import MODELS, Model
-from weatherml.models.diffusion import DiffusionModel, Sampler
+from weatherml.models.diffusion import DiffusionModel
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import FiLM, NormKind
 
 SPACINGS: dict[str, Callable[..., Tensor]] = {"tangent": tangent, "karras": karras}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContinuousLevels:
-    """Any level: a law for training, a spacing for sampling."""
-
-    law: Levels
-    spacing: Literal["tangent", "karras"]
-    low: float
-    high: float
-
-    def draw(self, count: int, device: torch.device) -> Tensor:
-        """(count,) levels for training."""
-        return self.law.draw(count, device)
-
-    def descent(self, sampler: Sampler) -> Tensor:
-        """(steps + 1,) float64 levels, decreasing to 0."""
-        return SPACINGS[self.spacing](sampler.steps, low=self.low, high=self.high)
 
 
 @MODELS.register("edm")
@@ -92,7 +72,8 @@ class EDM(UNet):
             self.network(shape, channels=channels, zero=True, condition=partial(FiLM, vector=self.embedding)),
             shape,
             inputs=inputs,
-            levels=ContinuousLevels(law=self.levels, spacing=self.spacing, low=self.sigma_min, high=self.sigma_max),
+            levels=self.levels,
+            spacing=partial(SPACINGS[self.spacing], low=self.sigma_min, high=self.sigma_max),
             prediction="edm",
             target=self.target,
             mean=self.network(shape, zero=True) if self.target == "forecast-error" else None,

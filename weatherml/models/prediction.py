@@ -44,7 +44,13 @@ class ChangeModel(DirectModel):
 
     def forward(self, batch: Batch) -> Fields:
         """The states at the batch's valid times, (B, L, C, H, W); added in float32 also under autocast."""
-        return batch.history[:, -1:].float() + self.scale * super().forward(batch)
+        return changed(batch, self.scale, self.network(self.inputs(batch)))
+
+
+def changed(batch: Batch, scale: Tensor, output: Tensor) -> Fields:
+    """x + scale * f, f a network's output (B, L*C, H, W); (B, L, C, H, W)."""
+    change = output.float().view(len(output), *scale.shape[:2], *output.shape[-2:])
+    return batch.history[:, -1:].float() + scale * change
 
 
 def change_scale(shape: Shape) -> Tensor:

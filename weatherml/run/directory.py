@@ -66,9 +66,16 @@ class Run:
         found = checkpoint.steps(self.checkpoints)
         return checkpoint.load(self.checkpoints / f"step-{found[-1]}") if found else None
 
-    def build_model(self) -> Model:
-        """The network with fresh weights."""
-        return self.experiment.model.build(self.lineage.model_shape(self.experiment))
+    def build_model(self, sampler: Sampler | None = None) -> Model:
+        """The network with fresh weights.
+
+        Args:
+            sampler: of a diffusion model; None takes the run's own.
+        """
+        model = self.experiment.model.build(self.lineage.model_shape(self.experiment))
+        if isinstance(model, DiffusionModel):
+            model.sampler = sampler or self.experiment.sampler
+        return model
 
     def load_model(self, sampler: Sampler | None = None) -> Model:
         """The network with the weights to forecast with: the best, or else the latest average.
@@ -80,15 +87,13 @@ class Run:
             MissingInputError: nothing was saved yet.
             BadDataError: weights that do not fit the configuration.
         """
-        model = self.build_model()
+        model = self.build_model(sampler)
         if type(self.experiment.model).trainable:
             best = self.checkpoints / "best"
             saved = checkpoint.load(best) if best.exists() else self.latest()
             if saved is None:
                 raise MissingInputError(f"{self.path}: no checkpoint yet; train it first")
             load_weights(model, saved.average, self.path)
-        if isinstance(model, DiffusionModel):
-            model.sampler = sampler or self.experiment.sampler
         if isinstance(model, GenerativeModel):
             self._calibrate(model, sampler or self.experiment.sampler)
         return model.eval()

@@ -161,7 +161,7 @@ class Experiment(Config):
         require_fit(self.model, self.sampler)
         if type(self.model).sampler is not None and self.sampler is None:
             raise ValueError(f"sampler: {self.model.kind} cannot draw without one; leave the key out for the usual one")
-        if self.loss.kind == "crps" and not (type(self.model).generative and self.sampler is None):
+        if type(self.loss).compares_members and not (type(self.model).generative and self.sampler is None):
             raise ValueError(f"loss: {self.model.kind} draws no members in training; take {type(self.model).loss}")
         if self.sampler is not None and self.train.horizon > 1:
             raise ConfigError(f"train.horizon: {self.model.kind} learns one step at a time; leave it at 1")

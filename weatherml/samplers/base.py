@@ -8,19 +8,18 @@ sigma = s_t / a_t here, so every sampler serves every denoiser.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import ClassVar, TypeAlias
+from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import PositiveInt
 from torch import Tensor
 
 from weatherml.config import Config
+from weatherml.diffusion.denoising import Denoise
 from weatherml.fields import Noise
 from weatherml.registry import Registry
 
 SAMPLERS: Registry[Sampler] = Registry("samplers")
-Denoise: TypeAlias = Callable[[Tensor, float], Tensor]
-"""D(x; sigma): the expected clean field, of x's shape (B, ...)."""
 
 
 class Sampler(Config, ABC):
@@ -55,3 +54,8 @@ class Sampler(Config, ABC):
             noise: draws (B, ...) standard normal numbers, for stochastic samplers; already inflated, where
                 calibration asks for it.
         """
+
+
+def euler_step(x: Tensor, denoised: Tensor, sigma: float, sigma_next: float) -> Tensor:
+    """X at sigma_next, if the denoised field stays as it is: exact for a constant D."""
+    return denoised + sigma_next / sigma * (x - denoised)

@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from weatherml.diffusion.denoising import Denoise
 from weatherml.fields import Noise
-from weatherml.samplers.base import SAMPLERS, Denoise, Sampler
+from weatherml.samplers.base import SAMPLERS, Sampler, euler_step
 
 
 @SAMPLERS.register("ddim")
@@ -28,14 +29,18 @@ class DDIM(Sampler):
 
     def sample(self, denoise: Denoise, start: Tensor, sigmas: Sequence[float], noise: Noise) -> Tensor:
         """A sample, of the shape of `start`."""
-        x = start
-        for sigma, sigma_next in pairwise(sigmas):
-            sigma_down, sigma_up = split(sigma, sigma_next, self.eta)
-            denoised = denoise(x, sigma)
-            x = denoised + sigma_down / sigma * (x - denoised)
-            if sigma_up > 0:
-                x = x + sigma_up * noise(x.shape)
-        return x
+        return descend(denoise, start, sigmas, noise, eta=self.eta)
+
+
+def descend(denoise: Denoise, start: Tensor, sigmas: Sequence[float], noise: Noise, *, eta: float) -> Tensor:
+    """From level to level: Euler's step to what is kept of the next level, and new noise for the rest."""
+    x = start
+    for sigma, sigma_next in pairwise(sigmas):
+        sigma_down, sigma_up = split(sigma, sigma_next, eta)
+        x = euler_step(x, denoise(x, sigma), sigma, sigma_down)
+        if sigma_up > 0:
+            x = x + sigma_up * noise(x.shape)
+    return x
 
 
 def split(sigma: float, sigma_next: float, eta: float) -> tuple[float, float]:

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from weatherml.diffusion.denoising import Denoise
 from weatherml.fields import Noise
-from weatherml.samplers.base import SAMPLERS, Denoise, Sampler
-from weatherml.samplers.ddim import DDIM
+from weatherml.samplers.base import SAMPLERS, Sampler
+from weatherml.samplers.ddim import descend
 
 
 @SAMPLERS.register("ddpm")
@@ -24,4 +25,4 @@ class DDPM(Sampler):
 
     def sample(self, denoise: Denoise, start: Tensor, sigmas: Sequence[float], noise: Noise) -> Tensor:
         """A sample, of the shape of `start`."""
-        return DDIM(steps=self.steps, eta=1.0).sample(denoise, start, sigmas, noise)
+        return descend(denoise, start, sigmas, noise, eta=1.0)

@@ -9,8 +9,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from weatherml.diffusion.denoising import Denoise
 from weatherml.fields import Noise
-from weatherml.samplers.base import SAMPLERS, Denoise, Sampler
+from weatherml.samplers.base import SAMPLERS, Sampler, euler_step
 
 
 @SAMPLERS.register("dpm-solver++")
@@ -33,6 +34,6 @@ class DPMSolverPP(Sampler):
             if last is not None and sigma_next > 0:
                 r = log(last[1] / sigma) / log(sigma / sigma_next)
                 towards = denoised + (denoised - last[0]) / (2 * r)
-            x = towards + sigma_next / sigma * (x - towards)
+            x = euler_step(x, towards, sigma, sigma_next)
             last = denoised, sigma
         return x

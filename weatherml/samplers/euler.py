@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from weatherml.diffusion.denoising import Denoise
 from weatherml.fields import Noise
-from weatherml.samplers.base import SAMPLERS, Denoise, Sampler
+from weatherml.samplers.base import SAMPLERS, Sampler, euler_step
 
 
 @SAMPLERS.register("euler")
@@ -22,6 +23,5 @@ class Euler(Sampler):
         """A sample, of the shape of `start`."""
         x = start
         for sigma, sigma_next in pairwise(sigmas):
-            denoised = denoise(x, sigma)
-            x = denoised + sigma_next / sigma * (x - denoised)
+            x = euler_step(x, denoise(x, sigma), sigma, sigma_next)
         return x

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from weatherml.diffusion.denoising import Denoise
 from weatherml.fields import Noise
-from weatherml.samplers.base import SAMPLERS, Denoise, Sampler
+from weatherml.samplers.base import SAMPLERS, Sampler
 
 
 @SAMPLERS.register("heun")

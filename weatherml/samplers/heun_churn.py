@@ -10,8 +10,9 @@ from typing import ClassVar
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
+from weatherml.diffusion.denoising import Denoise
 from weatherml.fields import Noise
-from weatherml.samplers.base import SAMPLERS, Denoise
+from weatherml.samplers.base import SAMPLERS
 from weatherml.samplers.heun import Heun, heun_step
 
 

@@ -14,7 +14,6 @@ from weatherml.models.base import GenerativeModel
 from weatherml.run.calibration import Calibration
 from weatherml.train.validation import Validator
 
-ROUNDS = 1
 LIMITS = (0.8, 1.25)
 """A temperature outside these would hide a model that has not learnt."""
 
@@ -22,8 +21,9 @@ LIMITS = (0.8, 1.25)
 def calibrate(model: GenerativeModel, validator: Validator, sampler: dict[str, object] | None) -> Calibration:
     """Fit the temperature of a model in evaluation mode, which is left with it.
 
-    The spread is about linear in the noise, so each round divides by the spread-skill ratio that was measured:
-    each field by its own where there is a temperature for each, else all by their geometric mean.
+    The spread is about linear in the noise, so it is divided by the spread-skill ratio that was measured:
+    each field by its own where there is a temperature for each, else all by their geometric mean. Where that
+    does not help, the spread stays as it was learnt.
 
     Args:
         model: draws the samples.
@@ -32,18 +32,19 @@ def calibrate(model: GenerativeModel, validator: Validator, sampler: dict[str, o
     """
     names = validator.loader.dataset.names
     model.temperature.fill_(1.0)  # of a run that was calibrated before: its spread as it was learnt
-    before = measured = validator(model).spread_skill
-    best = (distance(before), model.temperature.clone(), before)
-    for _ in range(ROUNDS):
-        model.temperature.copy_(adjusted(model.temperature, [measured.get(name, 1.0) for name in names]))
-        measured = validator(model).spread_skill
-        best = min(best, (distance(measured), model.temperature.clone(), measured), key=lambda tried: tried[0])
-    model.temperature.copy_(best[1])
-    return Calibration(temperature=tuple(best[1].flatten().tolist()), sampler=sampler, before=before, after=best[2])
+    before = after = validator(model).spread_skill
+    model.temperature.copy_(adjusted(model.temperature, [before.get(name, 1.0) for name in names]))
+    fitted = validator(model).spread_skill
+    if distance(fitted) < distance(before):
+        after = fitted
+    else:
+        model.temperature.fill_(1.0)
+    temperature = tuple(model.temperature.flatten().tolist())
+    return Calibration(temperature=temperature, sampler=sampler, before=before, after=after)
 
 
 def adjusted(temperature: torch.Tensor, ratios: list[float]) -> torch.Tensor:
-    """The next temperature, (fields or 1, 1, 1), after spread-skill ratios of C variables."""
+    """The temperature to try, (fields or 1, 1, 1), after spread-skill ratios of C variables."""
     ratio = torch.tensor(ratios, device=temperature.device).clamp_min(1e-3)
     if len(temperature) == 1:
         ratio = ratio.log().mean().exp()[None]

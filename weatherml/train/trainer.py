@@ -21,7 +21,6 @@ from weatherml.errors import BadDataError, UnavailableError, WMLError
 from weatherml.fields import Batch
 from weatherml.files import output_lock
 from weatherml.models.base import Model
-from weatherml.models.diffusion import DiffusionModel
 from weatherml.nn.blocks import set_checkpointing
 from weatherml.run import checkpoint
 from weatherml.run.checkpoint import Checkpoint
@@ -116,13 +115,7 @@ class Trainer:
         self.best: float | None = None
         self.stale = 0
         self._losses: list[float] = []
-        self._sampled_with(model)
         self._set_up(model)
-
-    def _sampled_with(self, model: Any) -> None:
-        """Give a diffusion model its sampler, for validation."""
-        if isinstance(model, DiffusionModel):
-            model.sampler = self.run.experiment.sampler
 
     def _set_up(self, model: Any) -> None:
         model = model.to(self.device, memory_format=memory_format(self.device))

@@ -15,8 +15,10 @@ from weatherml.data.known import KnownFields
 from weatherml.data.loader import DataConfig, Loader
 from weatherml.data.store import Dataset
 from weatherml.data.transforms import Normaliser
+from weatherml.data.windows import evenly
 from weatherml.errors import BadDataError
 from weatherml.fields import Batch, Fields
+from weatherml.losses.crps import almost_fair_crps
 from weatherml.models.base import Model
 from weatherml.run.experiment import Experiment
 from weatherml.run.noise import MemberNoise
@@ -83,8 +85,7 @@ class Validator:
         data = DataConfig(history=experiment.data.history, lead=self.steps, cache_gib=0)
         batch = max(1, experiment.train.batch // members)
         self.loader = Loader(dataset, "validation", data, normaliser=normaliser, known=known, batch=batch, seed=0)
-        spread = np.linspace(0, len(self.loader) - 1, min(cases, len(self.loader))).round().astype(int)
-        self.initial = self.loader.initial[np.unique(spread)]
+        self.initial = evenly(self.loader.initial, cases)
 
     @torch.no_grad()
     def __call__(self, model: Model) -> Skill:
@@ -93,11 +94,12 @@ class Validator:
         sums = torch.stack([self._sums(model, part) for part in parts]).sum(0)
         error, persisted, rough, truly_rough, variance, squared_error = sums
         ratio = quotient(error, persisted)
+        ratio = ratio if self.members > 1 else ratio.sqrt()
         decibels = (10 * quotient(rough, truly_rough).log10()).abs()
         return Skill(
-            ratio=float((ratio if self.members > 1 else ratio.sqrt()).nanmean()),
+            ratio=float(ratio.nanmean()),
             roughness_db=float(decibels[decibels.isfinite()].mean().nan_to_num()),
-            by_variable=self._named(ratio if self.members > 1 else ratio.sqrt()),
+            by_variable=self._named(ratio),
             spread_skill=self._named(quotient(variance, squared_error).sqrt()) if self.members > 1 else {},
         )
 
@@ -152,13 +154,9 @@ def errors(forecast: Fields, truth: Fields, start: Fields) -> tuple[Fields, Fiel
 
     Squared errors of one member, the fair CRPS of several, beside which the absolute error of persistence stands.
     """
-    M = forecast.shape[1]
-    if M == 1:
+    if forecast.shape[1] == 1:
         return (forecast[:, 0] - truth) ** 2, (start - truth) ** 2
-    distances = ((forecast[:, lag:] - forecast[:, :-lag]).abs().sum(1) for lag in range(1, M))
-    between = sum(distances, torch.zeros_like(truth)) / (M * (M - 1))
-    fair = (forecast - truth.unsqueeze(1)).abs().mean(1) - between
-    return fair, (start - truth).abs()
+    return almost_fair_crps(forecast.unbind(1), truth, fair=1.0), (start - truth).abs()
 
 
 def dispersion(forecast: Fields, truth: Fields) -> tuple[Fields, Fields]:

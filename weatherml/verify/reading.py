@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from weatherml.data.layout import MAPPING
+from weatherml.data.store import MARKER
 from weatherml.errors import BadDataError, MissingInputError
 from weatherml.grid import Grid, Kind
 
 Array = npt.NDArray[Any]
-MAPPING = "projection"
-MARKER = "complete.json"  # stands in a store that this package finished
 SPELLINGS = {"kelvin": "K", "degk": "K", "celsius": "degC", "degrees_celsius": "degC", "c": "degC"}
 HOURS = {"d": 24.0, "h": 1.0, "m": 1 / 60, "s": 1 / 3600, "ms": 1 / 3.6e6, "us": 1 / 3.6e9, "ns": 1 / 3.6e12}
 UNIT_LETTERS = {

@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from weatherml.data.windows import evenly
 from weatherml.errors import BadDataError
 from weatherml.verify.baselines.base import BASELINES, Array, Baseline, BaselineConfig
 from weatherml.verify.baselines.climatology import second_of_day, training_days
@@ -50,7 +51,7 @@ class ClimatologicalEnsemble(Baseline):
             raise BadDataError(
                 f"{truth.path}: {name}: the training split has some times of day only once; take another baseline"
             )
-        self.times = {s: _evenly(times[second_of_day(times) == s], self.members) for s in seconds.tolist()}
+        self.times = {s: evenly(times[second_of_day(times) == s], self.members) for s in seconds.tolist()}
         self.fields = lru_cache(maxsize=max(1, KEPT_BYTES // (4 * self.members * int(np.prod(truth.grid.shape)))))(
             self._fields
         )
@@ -65,7 +66,3 @@ class ClimatologicalEnsemble(Baseline):
 
     def _fields(self, name: str, second: int) -> Array:
         return self.truth.read(self.times[second], [name])[name]
-
-
-def _evenly(times: Array, count: int) -> Array:
-    return np.asarray(times[np.linspace(0, len(times) - 1, count).round().astype(int)])
