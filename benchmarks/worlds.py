@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import yaml
+from scipy.ndimage import map_coordinates
 
 from benchmarks.files import cf_dataset
 from weatherml.sources.world.noise import Blend, correlated
@@ -125,19 +126,17 @@ class World:
 
 
 def advect(fields: Array, shift_y: Array | float, shift_x: Array | float) -> Array:
-    """Carry (..., H, W) fields along by `shift` cells, semi-Lagrangian and bilinear; opposite edges are neighbours."""
-    *_, height, width = fields.shape
-    y = np.broadcast_to(np.arange(height)[:, None] - shift_y, fields.shape)
-    x = np.broadcast_to(np.arange(width) - shift_x, fields.shape)
-    row, column = np.floor(y), np.floor(x)
-    part_y, part_x = (y - row).astype(np.float32), (x - column).astype(np.float32)
-    row, column = row.astype(np.intp) % height, column.astype(np.intp) % width
-    plane = np.arange(0, fields.size, height * width).reshape(*fields.shape[:-2], 1, 1)
-    near, far = plane + row * width, plane + (row + 1) % height * width
-    flat, after = fields.ravel(), (column + 1) % width
-    first = flat[near + column] * (1 - part_x) + flat[near + after] * part_x
-    second = flat[far + column] * (1 - part_x) + flat[far + after] * part_x
-    return np.asarray(first * (1 - part_y) + second * part_y)
+    """Carry (..., H, W) fields along by `shift` cells, semi-Lagrangian, cubic; opposite edges are neighbours.
+
+    Cubic, and so not what any of our networks does to a field by itself.
+    """
+    y, x = np.indices(fields.shape[-2:], np.float32)
+    upstream = np.broadcast_arrays(y - shift_y, x - shift_x, fields)[:2]
+    carried = np.empty_like(fields)
+    for plane in np.ndindex(fields.shape[:-2]):
+        places = [axis[plane] for axis in upstream]
+        carried[plane] = map_coordinates(fields[plane], places, order=3, mode="grid-wrap")
+    return carried
 
 
 def rotated_gradient(stream: Array) -> tuple[Array, Array]:
@@ -196,7 +195,8 @@ def skewed(history: Array, noise: Array) -> Array:
     """Instability grows in convergence and feeds rain, rain uses it up; the forcing of both is multiplicative."""
     state = history[..., -1, :, :, :]
     moved = advect(state, 0.2 + 0.7 * state[..., 1:2, :, :], 0.8 + 0.7 * state[..., :1, :, :])
-    wind, instability, rain = moved[..., :2, :, :], moved[..., 2, :, :], moved[..., 3, :, :]
+    wind, instability = moved[..., :2, :, :], moved[..., 2, :, :]
+    rain = np.maximum(moved[..., 3, :, :], 0)  # cubic interpolation may undershoot
     u, v = wind[..., 0, :, :], wind[..., 1, :, :]
     convergence = np.roll(u, 1, -1) - np.roll(u, -1, -1) + np.roll(v, 1, -2) - np.roll(v, -1, -2)
     fuel = 0.08 + 0.2 * np.tanh(2 * convergence) - 0.25 * rain / (1 + rain)

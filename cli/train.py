@@ -58,7 +58,7 @@ def train(
             resume=resume is Resume.auto,
             display=lambda report: progress(report.step, report.steps, report.note),
         )
-    skill = done.status().get("skill")
-    if skill is not None:
-        say(f"last validation: {skill:.3f} x the error of persistence")
+    status = done.status()
+    if status.get("skill") is not None:
+        say(f"last validation: {status['skill']:.3f} x the error of {status['reference']}")
     print(f"run: {done.path}")

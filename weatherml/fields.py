@@ -53,7 +53,7 @@ class Shape:
     """What a model must fit: sizes, and the scale of one step's change.
 
     Attributes:
-        channels: C, in and out.
+        channels: C, that enter at each step; a forecast has as many out.
         history: T.
         lead: L, the states predicted by one call.
         forcing: K.
@@ -63,6 +63,7 @@ class Shape:
         delta_std: (C,), the standard deviation of the one-step change, in normalised units.
         periodic_x: the columns go round the globe.
         names: (C,), the channels' names where they are known.
+        targets: V, the variables to predict where they are others than those that enter; None for a forecast.
     """
 
     channels: int
@@ -75,6 +76,12 @@ class Shape:
     delta_std: tuple[float, ...]
     periodic_x: bool = False
     names: tuple[str, ...] = ()
+    targets: int | None = None
+
+    @property
+    def predicted(self) -> int:
+        """The variables of one predicted state."""
+        return self.channels if self.targets is None else self.targets
 
     @property
     def inputs(self) -> int:

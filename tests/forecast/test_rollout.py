@@ -140,6 +140,8 @@ def test_what_cannot_be_forecast_is_refused(learned: Run, small_dataset: Path, t
 
 def test_a_dataset_of_other_channels_is_refused_by_name(learned: Run, small_dataset: Path, tmp_path: Path) -> None:
     dataset = open_dataset(small_dataset)
-    assert learned.match(dataset.select(dataset.names[::-1])).names == dataset.names  # reordered by name
+    assert (
+        learned.forecast_lineage.matched(dataset.select(dataset.names[::-1])).names == dataset.names
+    )  # reordered by name
     with pytest.raises(BadDataError, match="has no variable"):
-        learned.match(dataset.select(dataset.names[:-1]))
+        learned.forecast_lineage.matched(dataset.select(dataset.names[:-1]))

@@ -38,6 +38,8 @@ class DataConfig(Config):
         crop: rows and columns of a random crop; None trains on whole fields.
         flips: flip east-west and north-south at random, vector components negated as they must.
         noise: standard deviation of noise on the history, in units of a one-step change.
+        balance: of classification and segmentation, the share of cases with a positive; None takes all as they come.
+        epoch_cases: of sequences, cases of a pass at most.
         cache_gib: a dataset up to this size is kept in memory.
     """
 
@@ -48,6 +50,8 @@ class DataConfig(Config):
     crop: tuple[PositiveInt, PositiveInt] | None = None
     flips: bool = False
     noise: NonNegativeFloat = 0.0
+    balance: float | None = Field(None, gt=0, lt=1)
+    epoch_cases: PositiveInt | None = None
     cache_gib: float = Field(2.0, ge=0)
 
 

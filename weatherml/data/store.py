@@ -64,7 +64,7 @@ class Dataset:
     @cached_property
     def group(self) -> zarr.Group:
         """The zarr group, read-only."""
-        return _open(self.path)
+        return open_group(self.path)
 
     @cached_property
     def static(self) -> dict[str, Array]:
@@ -127,14 +127,14 @@ def open_dataset(path: str | Path) -> Dataset:
     if not path.exists():
         raise MissingInputError(f"{path}: no such dataset; make one with `wml prepare`")
     verify_marker(path, "dataset", SCHEMA)
-    group = _open(path)
+    group = open_group(path)
     attributes: dict[str, Any] = dict(group.attrs)
     variables = tuple(Variable(**settings) for settings in attributes["variable_table"].values())
     return Dataset(
         path=path,
         variables=variables,
         packings=tuple(_packing(dict(group[variable.name].attrs)) for variable in variables),
-        grid=_read_grid(path, group, attributes["grid_kind"]),
+        grid=read_grid(path, group, attributes["grid_kind"]),
         times=read_array(path, group, "time").astype("datetime64[s]"),
         step=np.timedelta64(int(attributes["time_step_seconds"]), "s"),
         splits={name: _interval(attributes["splits"][name]) for name in PARTS},
@@ -175,11 +175,13 @@ def _packing(attributes: dict[str, Any]) -> Packing:
     return Packing(scale_factor=attributes["scale_factor"], add_offset=attributes["add_offset"])
 
 
-def _open(path: Path) -> zarr.Group:
+def open_group(path: Path) -> zarr.Group:
+    """The zarr group at `path`, read-only."""
     return zarr.open_group(str(path), mode="r", use_consolidated=True)  # else it looks at the files that are not zarr's
 
 
-def _read_grid(path: Path, group: zarr.Group, kind: Any) -> Grid:
+def read_grid(path: Path, group: zarr.Group, kind: Any) -> Grid:
+    """The grid that a store holds."""
     dims = Grid(kind=kind, y=np.arange(1.0), x=np.arange(1.0)).dims
     mapping = dict(group[MAPPING].attrs) if MAPPING in group else {}
     y, x = (read_array(path, group, name) for name in dims)

@@ -120,13 +120,13 @@ def ensemble_rows(
     """The members of each initial time, ready to be stepped."""
     drawing = open_run(config.perturb) if config.perturb else run
     require_alike(drawing, run)
-    matched, perturbation = run.match(dataset), None
+    matched, perturbation = run.forecast_lineage.matched(dataset), None
     history = run.experiment.data.history
     model = sampling_model(drawing, config.sampler)
     if drawing is not run:
         # the generative run forecasts the initial time: its own history ends one step before
         history = max(history, drawing.experiment.data.history + 1)
-        drawer = Roller(drawing, drawing.match(dataset), model, device, tile=config.tile)
+        drawer = Roller(drawing, drawing.forecast_lineage.matched(dataset), model, device, tile=config.tile)
         perturbation = Perturbation(drawer, config.amplitude)
         model = run.load_model()
     return Rows(

@@ -20,7 +20,7 @@ def forecast_steps(run: Path, *, hours: float | None, steps: int | None) -> int:
         raise UsageError("--hours and --steps: give one of them")
     if hours is None:
         return DEFAULT_STEPS if steps is None else steps
-    seconds = open_run(run).lineage.step_seconds
+    seconds = open_run(run).forecast_lineage.step_seconds
     whole, rest = divmod(hours * 3600, seconds)
     if rest or whole < 1:
         raise UsageError(f"--hours {hours:g}: not a whole number of the run's steps of {seconds / 3600:g} h")

@@ -64,7 +64,7 @@ def rollout(
     with output_lock(output):
         refuse_existing(output, overwrite=overwrite)
         opened = open_run(run)
-        dataset = opened.match(open_dataset(data))
+        dataset = opened.forecast_lineage.matched(open_dataset(data))
         indices = initial_indices(dataset, init, history=opened.experiment.data.history)
         rows = Rows(
             roller=Roller(opened, dataset, opened.load_model(), pick_device(device), tile=tile),

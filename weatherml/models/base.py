@@ -24,7 +24,8 @@ class ModelConfig(Config, ABC):
 
     Attributes:
         tasks: the tasks that the model serves.
-        trainable: False where there is nothing to learn.
+        trainable: False where no steps of an optimizer are taken.
+        fitted: True where the model learns in one go, from all training samples, by `Model.fit`.
         generative: True where `step` draws a sample: its runs become ensembles.
         sampler: settings of the usual sampler of a model that needs one; None where a sample is one network call.
         discrete: True where it knows only some noise levels, and samplers that ask for others do not serve it.
@@ -33,6 +34,7 @@ class ModelConfig(Config, ABC):
 
     tasks: ClassVar[frozenset[Task]] = frozenset({"forecast"})
     trainable: ClassVar[bool] = True
+    fitted: ClassVar[bool] = False
     generative: ClassVar[bool] = False
     sampler: ClassVar[Settings | None] = None
     discrete: ClassVar[bool] = False
@@ -64,6 +66,10 @@ class Model(nn.Module, ABC):
         """One step of a rollout, (B, L, C, H, W); generative models draw a sample, each row with its own noise."""
         prediction: Fields = self(batch)
         return prediction
+
+    def fit(self, batch: Batch) -> None:
+        """Learn from all training samples at once; of models that say they are `fitted`."""
+        raise NotImplementedError(type(self).__name__)
 
     def diagnostics(self) -> dict[str, float]:
         """What training is to log beside the loss, of the batches since the last call."""

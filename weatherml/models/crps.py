@@ -6,11 +6,11 @@ from functools import partial
 from typing import ClassVar
 
 from pydantic import PositiveInt
-from torch import Tensor, nn
+from torch import nn
 
-from weatherml.fields import Batch, Fields, Noise, Shape
+from weatherml.fields import Batch, Fields, Noise, Shape, Task
 from weatherml.models.base import MODELS, GenerativeModel, Model, free_noise
-from weatherml.models.prediction import change_scale, changed
+from weatherml.models.prediction import Change
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import NoiseMaps, NormKind
 
@@ -22,20 +22,18 @@ class CRPSModel(GenerativeModel):
     for all points; maps give every place its own, so that the domain may be of any size and cut into tiles.
     """
 
-    scale: Tensor
-
-    def __init__(self, network: nn.Module, shape: Shape, *, inputs: nn.Module, noise_channels: int) -> None:
+    def __init__(self, network: nn.Module, change: Change, *, inputs: nn.Module, noise_channels: int) -> None:
         super().__init__(temperatures=1)
-        self.network, self.inputs = network, inputs
+        self.network, self.change, self.inputs = network, change, inputs
         self.noise_channels = noise_channels
-        self.register_buffer("scale", change_scale(shape), persistent=False)
 
     def step(self, batch: Batch, noise: Noise | None = None) -> Fields:
         """A sample, (B, L, C, H, W)."""
         draw = noise or free_noise(batch.history)
         inputs = self.inputs(batch)
         maps = self.temperature * draw((len(inputs), self.noise_channels, *inputs.shape[-2:]))
-        return changed(batch, self.scale, self.network(inputs, maps))
+        states: Fields = self.change(batch, self.network(inputs, maps))
+        return states
 
 
 @MODELS.register("crps")
@@ -51,6 +49,7 @@ class CRPS(UNet):
         scaled_inputs: see `unet`.
     """
 
+    tasks: ClassVar[frozenset[Task]] = frozenset({"forecast"})
     generative: ClassVar[bool] = True
     loss: ClassVar[str] = "crps"
 
@@ -58,7 +57,13 @@ class CRPS(UNet):
     norm: NormKind = "point"
     scaled_inputs: bool = True
 
+    @property
+    def changes(self) -> bool:
+        """Whether a deterministic network of it predicts the change: a sample of it."""
+        return True
+
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""
-        network = self.network(shape, zero=True, condition=partial(NoiseMaps, maps=self.noise_channels))
-        return CRPSModel(network, shape, inputs=self.inputs(shape), noise_channels=self.noise_channels)
+        change, noise = self.change(shape), partial(NoiseMaps, maps=self.noise_channels)
+        network = self.network(shape, outputs=change.outputs, zero=True, condition=noise)
+        return CRPSModel(network, change, inputs=self.inputs(shape), noise_channels=self.noise_channels)

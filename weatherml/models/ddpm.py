@@ -12,7 +12,7 @@ from torch import nn
 from weatherml.config import Settings
 from weatherml.diffusion.schedule import Curve, Schedule
 from weatherml.diffusion.spacing import tangent
-from weatherml.fields import Shape
+from weatherml.fields import Shape, Task
 from weatherml.models.base import MODELS, Model, edges
 from weatherml.models.diffusion import DiffusionModel, Target
 from weatherml.models.unet import UNet
@@ -43,6 +43,7 @@ class DDPM(UNet):
         scaled_inputs: see `unet`.
     """
 
+    tasks: ClassVar[frozenset[Task]] = frozenset({"forecast"})
     generative: ClassVar[bool] = True
     sampler: ClassVar[Settings | None] = {"kind": "dpm-solver++", "steps": 16}
     discrete: ClassVar[bool] = True
@@ -69,6 +70,11 @@ class DDPM(UNet):
             return {**settings, "attention": sorted({max(depth - 1, 0), depth})}
         return settings
 
+    @property
+    def changes(self) -> bool:
+        """Whether a deterministic network of it predicts the change: where its error is drawn."""
+        return self.target == "forecast-error"
+
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""
         schedule = Schedule(curve=self.schedule, steps=self.timesteps)
@@ -82,7 +88,7 @@ class DDPM(UNet):
             spacing=schedule.trailing if self.spacing == "trailing" else lambda steps: schedule.nearest(tangent(steps)),
             prediction=self.prediction,
             target=self.target,
-            mean=self.network(shape, zero=True) if self.target == "forecast-error" else None,
+            mean=self.changing(shape) if self.target == "forecast-error" else None,
             encoder=self._encoder(shape, inputs.channels) if self.condition_features else None,
             embedding=self.embedding,
             drop=self.drop,

@@ -14,7 +14,7 @@ from weatherml.diffusion.levels.base import Levels
 from weatherml.diffusion.preconditioning import Prediction, c_noise, coefficients
 from weatherml.fields import Batch, Fields, Noise, Shape
 from weatherml.models.base import GenerativeModel, Loss, free_noise
-from weatherml.models.prediction import change_scale, changed
+from weatherml.models.prediction import ChangeModel, change_scale
 from weatherml.nn.embedding import LevelEmbedding
 
 Target = Literal["change", "forecast-error", "state"]
@@ -46,7 +46,7 @@ class DiffusionModel(GenerativeModel):
         spacing: from a number of steps to the steps + 1 levels of a sample, float64, decreasing to 0.
         prediction: what the network's output means.
         target: y is the `change` since the last state, the `forecast-error` of `mean`, or the next `state`.
-        mean: a deterministic network on the inputs, trained beside; only for `forecast-error`.
+        mean: a deterministic model, trained beside; only for `forecast-error`.
         encoder: what the inputs become before they enter; None leaves them.
         embedding: width of the noise level's vector.
         drop: share of training cases without inputs, for guidance.
@@ -71,7 +71,7 @@ class DiffusionModel(GenerativeModel):
         spacing: Callable[[int], Tensor],
         prediction: Prediction,
         target: Target,
-        mean: nn.Module | None = None,
+        mean: ChangeModel | None = None,
         encoder: nn.Module | None = None,
         embedding: int = 64,
         drop: float = 0.0,
@@ -110,7 +110,7 @@ class DiffusionModel(GenerativeModel):
         assert batch.target is not None
         assert batch.mask is not None
         inputs = self.inputs(batch)
-        base = self._base(batch, inputs)
+        base = self._base(batch)
         clean = self._clean(torch.where(batch.mask, batch.target - base.detach(), 0.0), batch.mask)
         sigma = self.levels.draw(len(clean), clean.device)[:, None, None, None]
         noisy = clean + sigma * torch.randn_like(clean)
@@ -126,7 +126,7 @@ class DiffusionModel(GenerativeModel):
         assert self.sampler is not None, "set the model's sampler"
         draw = noise or free_noise(batch.history)
         inputs = self.inputs(batch)
-        base = self._base(batch, inputs)
+        base = self._base(batch)
         denoise = self._denoiser(self._features(inputs))
 
         def warm(shape: Sequence[int]) -> Tensor:
@@ -140,10 +140,11 @@ class DiffusionModel(GenerativeModel):
         """The training loss by noise level since the last call."""
         return self.watch.read()
 
-    def _base(self, batch: Batch, inputs: Tensor) -> Fields:
+    def _base(self, batch: Batch) -> Fields:
         """(B, L, C, H, W), what y is added to."""
         if self.mean is not None:
-            return changed(batch, self.scale, self.mean(inputs))
+            states: Fields = self.mean(batch)
+            return states
         last = batch.history[:, -1:].float()
         return torch.zeros_like(last) if self.target == "state" else last
 

@@ -13,7 +13,7 @@ from weatherml.config import Settings, parse_member
 from weatherml.diffusion.levels import LEVELS
 from weatherml.diffusion.levels.base import Levels
 from weatherml.diffusion.spacing import karras, tangent
-from weatherml.fields import Shape
+from weatherml.fields import Shape, Task
 from weatherml.models.base import MODELS, Model
 from weatherml.models.diffusion import DiffusionModel
 from weatherml.models.unet import UNet
@@ -40,6 +40,7 @@ class EDM(UNet):
         scaled_inputs: see `unet`.
     """
 
+    tasks: ClassVar[frozenset[Task]] = frozenset({"forecast"})
     generative: ClassVar[bool] = True
     sampler: ClassVar[Settings | None] = {"kind": "dpm-solver++", "steps": 16}
     loss: ClassVar[str] = "mse"
@@ -64,6 +65,11 @@ class EDM(UNet):
             raise ValueError(f"sigma_min ({self.sigma_min}) must be below sigma_max ({self.sigma_max})")
         return self
 
+    @property
+    def changes(self) -> bool:
+        """Whether a deterministic network of it predicts the change: where its error is drawn."""
+        return self.target == "forecast-error"
+
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""
         inputs = self.inputs(shape)
@@ -76,6 +82,6 @@ class EDM(UNet):
             spacing=partial(SPACINGS[self.spacing], low=self.sigma_min, high=self.sigma_max),
             prediction="edm",
             target=self.target,
-            mean=self.network(shape, zero=True) if self.target == "forecast-error" else None,
+            mean=self.changing(shape) if self.target == "forecast-error" else None,
             embedding=self.embedding,
         )

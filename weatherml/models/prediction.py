@@ -9,14 +9,50 @@ from torch import Tensor, nn
 
 from weatherml.fields import Batch, Fields, Shape
 from weatherml.models.base import Model
+from weatherml.nn.advection import carry
 from weatherml.nn.inputs import StackedInputs
+from weatherml.nn.padding import Padding
+
+
+class Change(nn.Module):
+    """From a network's output to the next states: x + scale * f, L steps from the same x.
+
+    With advection, x is first carried by a flow that the network gives too, for each variable and lead its own:
+    what merely moves need not be drawn anew point by point. An output of zero is persistence.
+
+    Args:
+        shape: the data's.
+        padding: beyond the edges; only advection asks.
+        advection: cells that the flow carries for one unit of output; 0 is none.
+
+    Attributes:
+        outputs: channels of the network: L*C of f, and with advection 2*L*C of the flow after them, y before x.
+    """
+
+    scale: Tensor
+
+    def __init__(self, shape: Shape, *, padding: Padding | None = None, advection: float = 0.0) -> None:
+        super().__init__()
+        self.padding, self.advection = padding or Padding(), advection
+        self.outputs = shape.lead * shape.channels * (3 if advection else 1)
+        self.register_buffer("scale", change_scale(shape), persistent=False)
+
+    def forward(self, batch: Batch, output: Tensor) -> Fields:
+        """The states at the batch's valid times, (B, L, C, H, W); in float32 also under autocast."""
+        last, fields = batch.history[:, -1:].float(), output.float()
+        size = (len(fields), *self.scale.shape[:2], *fields.shape[-2:])
+        if self.advection:
+            fields, flow = fields.tensor_split([self.outputs // 3], dim=1)
+            shift = self.advection * flow.reshape(-1, 2, *fields.shape[-2:])
+            last = carry(last.expand(size).flatten(0, 2), shift, self.padding).view(size)
+        return last + self.scale * fields.reshape(size)
 
 
 class DirectModel(Model):
     """The network predicts the next states.
 
     Args:
-        network: from (B, inputs, H, W) to (B, L*C, H, W).
+        network: from (B, inputs, H, W) to (B, L*V, H, W).
         shape: the data's.
         inputs: what makes a batch the network's input; None stacks it.
     """
@@ -25,32 +61,31 @@ class DirectModel(Model):
         super().__init__()
         self.network = network
         self.inputs = inputs or StackedInputs(shape)
-        self.lead, self.channels = shape.lead, shape.channels
+        self.lead, self.predicted = shape.lead, shape.predicted
+
+    def forward(self, batch: Batch) -> Fields:
+        """The states at the batch's valid times, (B, L, V, H, W) in float32."""
+        out: Tensor = self.network(self.inputs(batch))
+        return out.float().view(len(out), self.lead, self.predicted, *out.shape[-2:])
+
+
+class ChangeModel(Model):
+    """The network predicts the change since the last state.
+
+    Args:
+        network: from (B, inputs, H, W) to (B, outputs, H, W).
+        change: what its output means.
+        inputs: what makes a batch the network's input.
+    """
+
+    def __init__(self, network: nn.Module, change: Change, *, inputs: nn.Module) -> None:
+        super().__init__()
+        self.network, self.change, self.inputs = network, change, inputs
 
     def forward(self, batch: Batch) -> Fields:
         """The states at the batch's valid times, (B, L, C, H, W) in float32."""
-        out: Tensor = self.network(self.inputs(batch))
-        return out.float().view(len(out), self.lead, self.channels, *out.shape[-2:])
-
-
-class ChangeModel(DirectModel):
-    """The network predicts the change since the last state: x + scale * f, L steps from the same x."""
-
-    scale: Tensor
-
-    def __init__(self, network: nn.Module, shape: Shape, *, inputs: nn.Module | None = None) -> None:
-        super().__init__(network, shape, inputs=inputs)
-        self.register_buffer("scale", change_scale(shape), persistent=False)
-
-    def forward(self, batch: Batch) -> Fields:
-        """The states at the batch's valid times, (B, L, C, H, W); added in float32 also under autocast."""
-        return changed(batch, self.scale, self.network(self.inputs(batch)))
-
-
-def changed(batch: Batch, scale: Tensor, output: Tensor) -> Fields:
-    """x + scale * f, f a network's output (B, L*C, H, W); (B, L, C, H, W)."""
-    change = output.float().view(len(output), *scale.shape[:2], *output.shape[-2:])
-    return batch.history[:, -1:].float() + scale * change
+        states: Fields = self.change(batch, self.network(self.inputs(batch)))
+        return states
 
 
 def change_scale(shape: Shape) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import nn
 
-from weatherml.fields import Shape
+from weatherml.fields import Shape, Task
 from weatherml.models.base import MODELS, Model, ModelConfig, edges
-from weatherml.models.prediction import DirectModel
+from weatherml.models.prediction import Change, ChangeModel, DirectModel
 from weatherml.nn.blocks import NormKind
 from weatherml.nn.inputs import ScaledInputs, StackedInputs
 from weatherml.nn.padding import Padding
@@ -30,7 +31,10 @@ class UNet(ModelConfig):
         attention: the levels with self-attention, 0 at full resolution and `depth` the coarsest.
         norm: `group` pools over the whole grid; `point`, over each point's channels, and `none` allow tiles.
         scaled_inputs: see `weatherml.nn.inputs.ScaledInputs`.
+        advection: of models that predict a change, see `weatherml.models.prediction.Change`.
     """
+
+    tasks: ClassVar[frozenset[Task]] = frozenset({"forecast", "emulate"})
 
     base_features: PositiveInt = 40
     depth: int = Field(3, ge=0, le=8)
@@ -41,6 +45,7 @@ class UNet(ModelConfig):
     attention: tuple[NonNegativeInt, ...] = ()
     norm: NormKind = "group"
     scaled_inputs: bool = False
+    advection: NonNegativeFloat = 0.0
 
     @model_validator(mode="after")
     def _levels_agree(self) -> UNet:
@@ -49,6 +54,17 @@ class UNet(ModelConfig):
         if any(level > self.depth for level in self.attention):
             raise ValueError(f"attention at {self.attention}, but the coarsest level is {self.depth}")
         return self
+
+    @model_validator(mode="after")
+    def _advection_serves(self) -> UNet:
+        if self.advection and not self.changes:
+            raise ValueError(f"advection is for a predicted change, which {self.kind} does not make; leave it at 0")
+        return self
+
+    @property
+    def changes(self) -> bool:
+        """Whether a deterministic network of it predicts the change."""
+        return False
 
     @property
     def widths(self) -> list[int]:
@@ -60,6 +76,16 @@ class UNet(ModelConfig):
         """The model for data of `shape`."""
         return DirectModel(self.network(shape), shape, inputs=self.inputs(shape))
 
+    def changing(self, shape: Shape) -> ChangeModel:
+        """The deterministic model of the change; untrained it is persistence."""
+        change = self.change(shape)
+        network = self.network(shape, outputs=change.outputs, zero=True)
+        return ChangeModel(network, change, inputs=self.inputs(shape))
+
+    def change(self, shape: Shape) -> Change:
+        """What the output of a network that predicts a change means."""
+        return Change(shape, padding=edges(self.padding, shape), advection=self.advection)
+
     def inputs(self, shape: Shape) -> StackedInputs | ScaledInputs:
         """What makes a batch the network's input."""
         return ScaledInputs(shape, edges(self.padding, shape)) if self.scaled_inputs else StackedInputs(shape)
@@ -69,20 +95,22 @@ class UNet(ModelConfig):
         shape: Shape,
         *,
         channels: int | None = None,
+        outputs: int | None = None,
         zero: bool = False,
         condition: Callable[[int], nn.Module] | None = None,
     ) -> Network:
-        """The network of L * C outputs.
+        """The network.
 
         Args:
             shape: the data's.
             channels: that enter; None takes those of `inputs`.
+            outputs: channels that leave; None makes them L * V.
             zero: its output begins as zero.
             condition: see `weatherml.nn.blocks.ResidualBlock`.
         """
         return Network(
             self.inputs(shape).channels if channels is None else channels,
-            shape.lead * shape.channels,
+            shape.lead * shape.predicted if outputs is None else outputs,
             widths=self.widths,
             blocks=self.blocks,
             padding=edges(self.padding, shape),

@@ -1,10 +1,11 @@
-"""U-Net that predicts the change: x(t+1) = x(t) + delta_std * f(history, forcing, static)."""
+"""U-Net that predicts the change: x(t+1) = x(t) + delta_std * f(history, known, static)."""
 
 from __future__ import annotations
 
-from weatherml.fields import Shape
+from typing import ClassVar
+
+from weatherml.fields import Shape, Task
 from weatherml.models.base import MODELS, Model
-from weatherml.models.prediction import ChangeModel
 from weatherml.models.unet import UNet
 
 
@@ -12,6 +13,13 @@ from weatherml.models.unet import UNet
 class UNetResidual(UNet):
     """The same network and parameters as `unet`; untrained, it is persistence."""
 
+    tasks: ClassVar[frozenset[Task]] = frozenset({"forecast"})
+
+    @property
+    def changes(self) -> bool:
+        """Whether a deterministic network of it predicts the change: always."""
+        return True
+
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""
-        return ChangeModel(self.network(shape, zero=True), shape, inputs=self.inputs(shape))
+        return self.changing(shape)

@@ -15,8 +15,9 @@ import torch
 import yaml
 
 from weatherml.config import dump, parse
+from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
-from weatherml.errors import BadDataError, ConfigError, MissingInputError
+from weatherml.errors import BadDataError, ConfigError, MissingInputError, UsageError
 from weatherml.files import read_json, write_json, write_text
 from weatherml.models.base import GenerativeModel, Model
 from weatherml.models.diffusion import DiffusionModel
@@ -24,6 +25,7 @@ from weatherml.run import checkpoint
 from weatherml.run.calibration import Calibration
 from weatherml.run.experiment import Experiment
 from weatherml.run.lineage import SCHEMA, Lineage
+from weatherml.run.sequences import SequenceLineage
 from weatherml.samplers.base import Sampler
 
 logger = logging.getLogger(__name__)
@@ -43,12 +45,23 @@ class Run:
 
     path: Path
     experiment: Experiment
-    lineage: Lineage
+    lineage: Lineage | SequenceLineage
 
     @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def forecast_lineage(self) -> Lineage:
+        """The lineage of a run that forecasts.
+
+        Raises:
+            UsageError: the run is of another task.
+        """
+        if not isinstance(self.lineage, Lineage):
+            raise UsageError(f"{self.path}: its task is {self.lineage.task}; this is for runs that forecast")
+        return self.lineage
 
     def status(self) -> dict[str, Any]:
         """`state` (running, stopped, finished, failed), `step`, `steps`, times."""
@@ -88,7 +101,7 @@ class Run:
             BadDataError: weights that do not fit the configuration.
         """
         model = self.build_model(sampler)
-        if type(self.experiment.model).trainable:
+        if type(self.experiment.model).trainable or type(self.experiment.model).fitted:
             best = self.checkpoints / "best"
             saved = checkpoint.load(best) if best.exists() else self.latest()
             if saved is None:
@@ -106,16 +119,6 @@ class Run:
             model.temperature.copy_(torch.tensor(fit.temperature).view(-1, 1, 1))
         else:
             logger.warning("%s: calibrated for another sampler; the spread is as it was learnt", self.path)
-
-    def match(self, dataset: Dataset) -> Dataset:
-        """The dataset narrowed and ordered to the run's channels; names decide, never positions.
-
-        Raises:
-            BadDataError: channels, grid, step, static or packing that differ, and how.
-        """
-        matched = dataset.select(self.lineage.names)
-        self.lineage.require_same(Lineage.of(matched))
-        return matched
 
 
 def load_weights(model: Model, weights: checkpoint.Weights, path: Path) -> None:
@@ -149,9 +152,9 @@ def start_from(model: Model, other: Run) -> tuple[list[str], list[str]]:
     return taken, [name for name in ours if name not in taken]
 
 
-def create_run(path: Path, experiment: Experiment, dataset: Dataset) -> Run:
+def create_run(path: Path, experiment: Experiment, dataset: Dataset | SequenceDataset) -> Run:
     """Freeze an experiment and its data's lineage in a new run directory."""
-    run = Run(path=path, experiment=experiment, lineage=Lineage.of(dataset))
+    run = Run(path=path, experiment=experiment, lineage=lineage_of(dataset))
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     write_text(path / "config.yaml", dump(experiment.settings()))
     write_json(path / "environment.json", environment())
@@ -160,7 +163,12 @@ def create_run(path: Path, experiment: Experiment, dataset: Dataset) -> Run:
     return run
 
 
-def open_or_create(path: Path, experiment: Experiment, dataset: Dataset, *, resume: bool) -> Run:
+def lineage_of(dataset: Dataset | SequenceDataset) -> Lineage | SequenceLineage:
+    """What a run on these data must remember of them."""
+    return SequenceLineage.of(dataset) if isinstance(dataset, SequenceDataset) else Lineage.of(dataset)
+
+
+def open_or_create(path: Path, experiment: Experiment, dataset: Dataset | SequenceDataset, *, resume: bool) -> Run:
     """The run at `path` to go on with, or a new one.
 
     Raises:
@@ -205,9 +213,10 @@ def open_run(path: str | Path) -> Run:
     data = read_json(path / "data.json")
     if data.get("schema") != SCHEMA:
         raise BadDataError(f"{path}: a run of schema {data.get('schema')}, this version reads {SCHEMA}; train again")
+    kind = Lineage if data.get("task", "forecast") == "forecast" else SequenceLineage
     try:
         settings = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
-        return Run(path=path, experiment=parse(Experiment, settings), lineage=Lineage.from_settings(data))
+        return Run(path=path, experiment=parse(Experiment, settings), lineage=kind.from_settings(data))
     except (OSError, yaml.YAMLError, ConfigError, KeyError, TypeError) as error:
         raise BadDataError(f"{path}: its files do not read ({error}); restore them or train again") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import (
     Field,
@@ -25,6 +25,8 @@ from weatherml.losses.base import LossConfig
 from weatherml.models.base import ModelConfig
 from weatherml.run.device import Precision
 from weatherml.samplers.base import Sampler
+
+OptimizerKind: TypeAlias = Literal["adamw", "muon"]
 
 
 class Validation(Config):
@@ -69,9 +71,10 @@ class TrainConfig(Config):
             number of steps, so a faster machine trains more; what comes after training takes its time on top.
         batch: cases in a microbatch.
         accumulate: microbatches in an optimizer step; the effective batch is batch * accumulate.
-        lr: peak learning rate of AdamW.
+        optimizer: `adamw`, or `muon`, which learns more of each step with kernels, at a little more time.
+        lr: peak learning rate.
         warmup: steps of linear warm-up before the cosine to zero.
-        weight_decay: of AdamW, on matrices and kernels only.
+        weight_decay: on matrices and kernels only.
         clip: largest gradient norm.
         ema: decay of the average of weights that validation and inference use.
         horizon: forecast steps over which the last part of training follows the model, fed its own output.
@@ -92,6 +95,7 @@ class TrainConfig(Config):
     minutes: PositiveFloat | None = None
     batch: PositiveInt = 8
     accumulate: PositiveInt = 1
+    optimizer: OptimizerKind = "adamw"
     lr: PositiveFloat = 1e-3
     warmup: NonNegativeInt = 100
     weight_decay: NonNegativeFloat = 0.01

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from weatherml.data.packing import Packing
 from weatherml.data.statistics import Statistics
 from weatherml.data.store import Dataset
 from weatherml.data.transforms import Normaliser, delta_scale
-from weatherml.errors import BadDataError
-from weatherml.fields import Shape
+from weatherml.errors import BadDataError, ConfigError
+from weatherml.fields import Shape, Task
 from weatherml.run.experiment import Experiment
 from weatherml.variables import Variable
 
@@ -36,6 +36,8 @@ class Lineage:
         forcing: names of the known fields, in order.
         periodic_x: the columns go round the globe.
     """
+
+    task: ClassVar[Task] = "forecast"
 
     dataset: str
     variables: tuple[Variable, ...]
@@ -95,7 +97,15 @@ class Lineage:
         return [variable.name for variable in self.variables]
 
     def model_shape(self, experiment: Experiment) -> Shape:
-        """What the model must fit."""
+        """What the model must fit.
+
+        Raises:
+            ConfigError: the model serves other tasks.
+        """
+        model = experiment.model
+        if self.task not in type(model).tasks:
+            served = ", ".join(sorted(type(model).tasks))
+            raise ConfigError(f"model.kind: {model.kind} serves {served}, the data are for {self.task}; take another")
         H, W = self.shape
         return Shape(
             channels=len(self.variables),
@@ -112,6 +122,16 @@ class Lineage:
     def normaliser(self, packings: Sequence[Packing]) -> Normaliser:
         """From fields packed so to this run's normalised ones, and back to physical units."""
         return Normaliser(self.variables, packings, self.statistics)
+
+    def matched(self, dataset: Dataset) -> Dataset:
+        """The dataset narrowed and ordered to the run's channels; names decide, never positions.
+
+        Raises:
+            BadDataError: channels, grid, step, static or packing that differ, and how.
+        """
+        narrowed = dataset.select(self.names)
+        self.require_same(Lineage.of(narrowed))
+        return narrowed
 
     def require_same(self, other: Lineage) -> None:
         """Raise BadDataError where `other` differs in what a model depends on, naming the first difference."""

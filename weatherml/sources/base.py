@@ -16,6 +16,7 @@ from weatherml.config import Config
 from weatherml.errors import BadDataError, ConfigError
 from weatherml.grid import Grid
 from weatherml.registry import Registry
+from weatherml.sources.sequences import SequenceConfig
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]
@@ -25,7 +26,7 @@ Frame = dict[str, Array]
 HOUR = 3600
 DAY = 86400
 
-SOURCES: Registry[SourceConfig] = Registry("sources")
+SOURCES: Registry[SourceConfig | SequenceConfig] = Registry("sources")
 
 
 class Split(Config):

@@ -63,6 +63,7 @@ def candidates(experiment: Experiment, *, low_memory: bool) -> list[StepSettings
             precision=precision,
             checkpointing=checkpointing,
             horizon=config.horizon,
+            optimizer=config.optimizer,
         )
         for batch, checkpointing in (choices[-1:] if low_memory else choices)
     ]

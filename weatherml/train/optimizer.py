@@ -1,4 +1,4 @@
-"""AdamW, warm-up and cosine, and the moving average of weights."""
+"""The optimizers, warm-up and cosine, and the moving average of weights."""
 
 from __future__ import annotations
 
@@ -12,16 +12,31 @@ from torch import nn
 
 from weatherml.models.base import Model
 from weatherml.run.experiment import TrainConfig
+from weatherml.train.muon import Muon
+
+NARROW = 16
 
 
-def adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices and kernels alone, fused: on a CPU too it is several times faster."""
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW, or Muon where it was chosen, with weight decay on matrices and kernels alone.
+
+    Fused: on a CPU too it is several times faster.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+    inner = [p for p in parameters if config.optimizer == "muon" and _is_inner(p)]
+    decayed = [p for p in parameters if p.ndim > 1 and not any(p is other for other in inner)]
+    groups: list[dict[str, Any]] = [
+        {"params": inner, "weight_decay": config.weight_decay, "orthogonal": True},
+        {"params": decayed, "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.lr, fused=True)
+    kind = Muon if config.optimizer == "muon" else torch.optim.AdamW
+    return kind([group for group in groups if group["params"]], lr=config.lr, fused=True)
+
+
+def _is_inner(parameter: nn.Parameter) -> bool:
+    """Whether it is a kernel between two wide layers: what enters from the data and leaves to it is AdamW's."""
+    return parameter.ndim == 4 and min(parameter.shape[:2]) >= NARROW
 
 
 def learning_rate(step: int, steps: int, config: TrainConfig) -> float:

@@ -24,8 +24,10 @@ from weatherml.losses.base import LossConfig, LossModule, Weights
 from weatherml.models.base import Model, ModelConfig
 from weatherml.models.diffusion import DiffusionModel
 from weatherml.nn.blocks import set_checkpointing
+from weatherml.run.experiment import OptimizerKind, TrainConfig
 from weatherml.samplers.base import Sampler
 from weatherml.train.objective import follow
+from weatherml.train.optimizer import build_optimizer
 
 Precision: TypeAlias = Literal["float32", "bf16"]
 Checkpointing: TypeAlias = Literal["none", "blocks"]
@@ -44,6 +46,7 @@ class StepSettings(Config):
         clip: the largest norm of the gradient; None leaves it as it is.
         averages: copies of the weights kept beside them (1 for an exponential moving average).
         horizon: forecast steps that the loss follows, `train.horizon`.
+        optimizer: `train.optimizer`.
     """
 
     batch: PositiveInt = 1
@@ -53,6 +56,7 @@ class StepSettings(Config):
     clip: PositiveFloat | None = 1.0
     averages: NonNegativeInt = 1
     horizon: PositiveInt = 1
+    optimizer: OptimizerKind = "adamw"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +115,7 @@ class _Training:
         set_checkpointing(model, settings.checkpointing == "blocks")
         self.model, self.loss, self.settings = model, loss, settings
         self.call = _Call(self._loss, model, loss)
-        self.optimizer = torch.optim.AdamW(model.parameters())
+        self.optimizer = build_optimizer(model, TrainConfig(optimizer=settings.optimizer))
         self.averages = [[p.detach().clone() for p in model.parameters()] for _ in range(settings.averages)]
         self.lead = shape.lead
         self.batch = _batch(replace(shape, lead=shape.lead * settings.horizon), settings.batch)

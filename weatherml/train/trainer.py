@@ -14,10 +14,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from weatherml.data.known import KnownFields
-from weatherml.data.loader import Loader, prefetched
-from weatherml.data.store import Dataset, open_dataset
-from weatherml.errors import BadDataError, UnavailableError, WMLError
+from weatherml.data.loader import prefetched
+from weatherml.data.sequences.store import SequenceDataset
+from weatherml.data.store import Dataset
+from weatherml.data.stores import open_data
+from weatherml.errors import BadDataError, ConfigError, UnavailableError, WMLError
 from weatherml.fields import Batch
 from weatherml.files import output_lock
 from weatherml.models.base import Model
@@ -29,9 +30,10 @@ from weatherml.run.directory import Run, load_weights, open_or_create, open_run,
 from weatherml.run.experiment import Experiment
 from weatherml.signals import stop_request
 from weatherml.train.calibration import calibrate
-from weatherml.train.objective import build_loss, follow, horizon_at, total_steps
-from weatherml.train.optimizer import MovingAverage, adamw, learning_rate
-from weatherml.train.validation import Skill, Validator, validator
+from weatherml.train.objective import follow, horizon_at, total_steps
+from weatherml.train.optimizer import MovingAverage, build_optimizer, learning_rate
+from weatherml.train.skill import Skill
+from weatherml.train.supply import supply
 from weatherml.train.watch import LOG_EVERY, Display, Journal, Pace, Report, Stopwatch, no_display, peak_memory, run_log
 
 logger = logging.getLogger(__name__)
@@ -54,15 +56,16 @@ def train(
         StoppedError: a signal came; the state is saved.
     """
     with output_lock(path):
-        dataset = open_dataset(data)
-        dataset = dataset.select(experiment.data.variables or dataset.names)
+        dataset = open_data(data)
+        if isinstance(dataset, Dataset):
+            dataset = dataset.select(experiment.data.variables or dataset.names)
         run = open_or_create(path, experiment, dataset, resume=resume)
-        matched = run.match(dataset)
+        run.lineage.model_shape(run.experiment)  # before hours are spent on a model of another task
         if run.status()["state"] == "finished":
             logger.info("%s: trained before", path)
             return run
         with run_log(path):
-            _train(Trainer(run, matched, pick_device(device), display))
+            _train(Trainer(run, dataset, pick_device(device), display))
     return run
 
 
@@ -87,7 +90,7 @@ def _train(trainer: Trainer) -> None:
 class Trainer:
     """Model, optimizer, average and loader of one run, and the loop over its steps."""
 
-    def __init__(self, run: Run, dataset: Dataset, device: torch.device, display: Display) -> None:
+    def __init__(self, run: Run, dataset: Dataset | SequenceDataset, device: torch.device, display: Display) -> None:
         self.run, self.device, self.display = run, device, display
         self.config, self.lead = run.experiment.train, run.experiment.data.lead
         self.fabric = Fabric(
@@ -95,21 +98,9 @@ class Trainer:
         )
         torch.manual_seed(self.config.seed)
         model = run.build_model()
-        self.normaliser = run.lineage.normaliser(dataset.packings).to(device)
-        known = KnownFields(dataset, device)
-        self.loader = Loader(
-            dataset,
-            "train",
-            run.experiment.data.model_copy(update={"lead": self.lead * self.config.horizon}),
-            normaliser=self.normaliser,
-            known=known,
-            batch=self.config.batch,
-            seed=self.config.seed,
-        )
-        self.loss = build_loss(run.experiment, dataset).to(device)
-        self.validate = validator(dataset, run.experiment, self.normaliser, known)
+        self.supply = supply(run, dataset, device)
         self.journal = Journal(run.path)
-        self.steps = total_steps(run.experiment, len(self.loader))
+        self.steps = total_steps(run.experiment, len(self.supply.loader))
         self.step, self.paced = 0, self.config.minutes is None
         self.skill: Skill | None = None
         self.best: float | None = None
@@ -127,7 +118,7 @@ class Trainer:
             return
         if self.config.compile:
             model.compile()
-        self.model, self.optimizer = self.fabric.setup(model, adamw(model, self.config))
+        self.model, self.optimizer = self.fabric.setup(model, build_optimizer(model, self.config))
         for method in ("objective", "step"):
             self.model.mark_forward_method(method)
         self._restore()
@@ -139,7 +130,10 @@ class Trainer:
         checkpoint_due = Stopwatch(self.config.checkpoint_minutes)
         accumulate = self.config.accumulate
         pace = Pace(None if self.paced else self.config.minutes, self.step)
-        with stop_request() as stop, closing(prefetched(self.loader.load, count(self.step * accumulate))) as batches:
+        with (
+            stop_request() as stop,
+            closing(prefetched(self.supply.loader.load, count(self.step * accumulate))) as batches,
+        ):
             while self.step < self.steps and not self._stale():
                 self.train_step(batches)
                 self.keep_pace(pace)
@@ -151,9 +145,20 @@ class Trainer:
                     stop.raise_if_set(f"{self.run.path}: stopped at step {self.step} of {self.steps}, saved")
         if self.steps:
             self.save()
+        if type(self.run.experiment.model).fitted:
+            self.fit()
         self.calibrate()
-        ratio = self.skill.ratio if self.skill else None
-        self.run.set_status(state="finished", step=self.step, skill=ratio)
+        ratio, reference = (self.skill.ratio, self.skill.reference) if self.skill else (None, None)
+        self.run.set_status(state="finished", step=self.step, skill=ratio, reference=reference)
+
+    def fit(self) -> None:
+        """Let a model that learns in one go do so, and keep it as the best."""
+        if self.supply.everything is None:
+            raise ConfigError(f"model.kind: {self.run.experiment.model.kind} does not forecast; take another")
+        self.average.model.fit(self.supply.everything())
+        if self.supply.validate is None:
+            checkpoint.save(self.run.checkpoints, self._checkpoint(resumable=False), name="best")
+        self.measure_skill()
 
     def keep_pace(self, pace: Pace) -> None:
         """Fix the number of steps of a run by the clock, once its pace is known."""
@@ -165,16 +170,12 @@ class Trainer:
 
     def calibrate(self) -> None:
         """Fit the spread of a generative model's best weights, and keep the fit in the run."""
-        config = self.config.calibration
-        if not type(self.run.experiment.model).generative or self.validate is None or config.cases == 0:
+        if self.supply.calibrator is None:
             return
         model: Any = self.run.load_model()
-        sizes = {"cases": config.cases, "lead_steps": config.lead_steps, "members": config.members}
-        loader = self.validate.loader
-        measure = Validator(loader.dataset, self.run.experiment, loader.normaliser, loader.known, **sizes)
         sampler = self.run.experiment.sampler
         with self.fabric.autocast():
-            fit = calibrate(model.to(self.device), measure, sampler.settings() if sampler else None)
+            fit = calibrate(model.to(self.device), self.supply.calibrator, sampler.settings() if sampler else None)
         fit.save(self.run.path)
         logger.info("%s", fit.describe())
 
@@ -183,7 +184,9 @@ class Trainer:
         kind, parameters = self.run.experiment.model.kind, sum(p.numel() for p in self.average.model.parameters())
         where = f"{self.device.type} in {self.fabric.strategy.precision.precision}"
         since = f", from step {self.step}" if self.step else ""
-        return f"{kind}: {parameters:,} parameters, {len(self.loader)} cases, {self.steps} steps{since}, on {where}"
+        return (
+            f"{kind}: {parameters:,} parameters, {len(self.supply.loader)} cases, {self.steps} steps{since}, on {where}"
+        )
 
     def train_step(self, batches: Iterator[Batch]) -> None:
         """One optimizer step over `accumulate` microbatches; a loss that is not finite never reaches the weights."""
@@ -216,11 +219,11 @@ class Trainer:
         return follow(
             self.model,
             batch,
-            self.loss,
+            self.supply.loss,
             horizon=horizon_at(self.step, self.steps, self.config),
             lead=self.lead,
-            bounded=self.normaliser.bounded,
-            members=self.loss.members,
+            bounded=self.supply.bounded,
+            members=self.supply.loss.members,
         )
 
     def watch(self) -> None:
@@ -230,9 +233,9 @@ class Trainer:
             self._losses.clear()
             values = {"loss": loss, "lr": self._rate, "gradient_norm": self._grad_norm}
             self.journal.write(self.step, values | self._unwrapped.diagnostics())
-            ratio = self.skill.ratio if self.skill else None
+            skill = f"{self.skill.ratio:.3f} x {self.skill.reference}" if self.skill else ""
             memory = peak_memory(self.device)
-            self.display(Report(step=self.step, steps=self.steps, loss=loss, skill=ratio, memory_bytes=memory))
+            self.display(Report(step=self.step, steps=self.steps, loss=loss, skill=skill, memory_bytes=memory))
         if self.step % self.config.validation.every == 0 or self.step == self.steps:
             self.measure_skill()
         if self.config.cache_clear and self.step % self.config.cache_clear == 0 and self.device.type == "cuda":
@@ -240,15 +243,15 @@ class Trainer:
 
     def measure_skill(self) -> None:
         """Validate the average, and keep it as `best` if it is."""
-        if self.validate is None:
+        if self.supply.validate is None:
             return
         with self.fabric.autocast():
-            self.skill = self.validate(self.average.model)
+            self.skill = self.supply.validate(self.average.model)
         values = {"skill": self.skill.ratio, "roughness_db": self.skill.roughness_db}
         values |= {f"skill/{name}": ratio for name, ratio in self.skill.by_variable.items()}
         values |= {f"spread_skill/{name}": ratio for name, ratio in self.skill.spread_skill.items()}
         self.journal.write(self.step, values)
-        logger.debug("step %d: %.4f x the error of persistence", self.step, self.skill.ratio)
+        logger.debug("step %d: %.4f x the error of %s", self.step, self.skill.ratio, self.skill.reference)
         if self.best is None or self.skill.score < self.best:
             self.best, self.stale = self.skill.score, 0
             checkpoint.save(self.run.checkpoints, self._checkpoint(resumable=False), name="best")

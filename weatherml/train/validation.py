@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,39 +15,15 @@ from weatherml.data.loader import DataConfig, Loader
 from weatherml.data.store import Dataset
 from weatherml.data.transforms import Normaliser
 from weatherml.data.windows import evenly
-from weatherml.errors import BadDataError
 from weatherml.fields import Batch, Fields
 from weatherml.losses.crps import almost_fair_crps
 from weatherml.models.base import Model
 from weatherml.run.experiment import Experiment
 from weatherml.run.noise import MemberNoise
 from weatherml.run.stepping import roll
+from weatherml.train.skill import Skill
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Skill:
-    """How good short rollouts are.
-
-    Attributes:
-        ratio: error over that of persistence, mean over variables and leads; below 1 is skill. The error of a
-            deterministic model is the RMSE, that of a generative one the fair CRPS.
-        roughness_db: how far the forecasts' power at the grid's scale is from the truth's, mean of |10 log10|:
-            blurring a forecast lowers its RMSE, and this tells.
-        by_variable: the ratio, mean over leads.
-        spread_skill: the spread-skill ratio of each variable, mean over leads; empty of one member.
-    """
-
-    ratio: float
-    roughness_db: float
-    by_variable: dict[str, float]
-    spread_skill: dict[str, float]
-
-    @property
-    def score(self) -> float:
-        """What the best checkpoint has least of: the error ratio, a tenth worse for each dB of roughness."""
-        return self.ratio * (1 + self.roughness_db / 10)
 
 
 class Validator:
@@ -174,14 +149,3 @@ def roughness(fields: Fields) -> Fields:
 def quotient(sums: Tensor, reference: Tensor) -> Tensor:
     """The ratio of sums; NaN where the reference is 0 and nothing can be compared."""
     return torch.where(reference > 0, sums / reference, torch.nan)
-
-
-def validator(dataset: Dataset, experiment: Experiment, normaliser: Normaliser, known: KnownFields) -> Validator | None:
-    """A validator, or None where the validation part is too short for one."""
-    config = experiment.train.validation
-    members = config.members if type(experiment.model).generative else 1
-    sizes = {"cases": config.cases, "lead_steps": config.lead_steps, "members": members}
-    try:
-        return Validator(dataset, experiment, normaliser, known, **sizes)
-    except BadDataError:
-        return None

@@ -27,20 +27,20 @@ class Report:
         step: optimizer steps done.
         steps: of how many.
         loss: mean over the last steps.
-        skill: latest validation ratio to persistence; None before the first.
+        skill: latest validation skill in a few words; empty before the first.
         memory_bytes: peak of the device's memory; 0 on the CPU.
     """
 
     step: int
     steps: int
     loss: float
-    skill: float | None
+    skill: str
     memory_bytes: int
 
     @property
     def note(self) -> str:
         """Loss, skill and memory in a few words."""
-        skill = "" if self.skill is None else f", {self.skill:.3f} x persistence"
+        skill = f", {self.skill}" if self.skill else ""
         memory = f", {readable_size(self.memory_bytes)}" if self.memory_bytes else ""
         return f"loss {self.loss:.4f}{skill}{memory}"
 

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from weatherml.nn.advection import carry
+from weatherml.nn.padding import Padding
+
+AROUND = Padding(y="circular", x="circular")
+
+
+def uniform(y: float, x: float, fields: torch.Tensor) -> torch.Tensor:
+    return torch.tensor([y, x]).view(1, 2, 1, 1).expand(len(fields), 2, *fields.shape[-2:])
+
+
+@pytest.mark.parametrize(("y", "x"), [(0, 0), (1, 0), (0, -3), (-9, 14)])
+def test_whole_cells_on_a_torus_are_a_roll(y: int, x: int) -> None:
+    fields = torch.randn(3, 7, 10)
+    expected = fields.roll((y, x), dims=(-2, -1))
+    torch.testing.assert_close(carry(fields, uniform(y, x, fields), AROUND), expected, atol=1e-5, rtol=0)
+
+
+def test_half_a_cell_is_the_mean_of_neighbours() -> None:
+    fields = torch.randn(1, 5, 6)
+    expected = (fields + fields.roll(1, dims=-1)) / 2
+    torch.testing.assert_close(carry(fields, uniform(0, 0.5, fields), AROUND), expected, atol=1e-5, rtol=0)
+
+
+def test_what_stands_at_a_bounded_edge_comes_in_from_beyond() -> None:
+    fields = torch.arange(12.0).view(1, 3, 4)
+    carried = carry(fields, uniform(2, 0, fields), Padding(y="zeros", x="circular"))
+    torch.testing.assert_close(carried, fields[:, :1].expand(1, 3, 4), atol=1e-5, rtol=0)
+
+
+def test_every_field_has_its_own_flow_and_gradient() -> None:
+    fields = torch.randn(2, 6, 6)
+    flow = torch.zeros(2, 2, 6, 6)
+    flow[1, 1] = 1
+    flow.requires_grad_()
+    carried = carry(fields, flow, AROUND)
+    torch.testing.assert_close(carried[0], fields[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(carried[1], fields[1].roll(1, dims=-1), atol=1e-5, rtol=0)
+    carried.sum().backward()
+    assert flow.grad is not None
+    assert flow.grad.abs().sum() > 0

@@ -1,0 +1,31 @@
+"""How good a model is while it trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skill:
+    """How good a model is on the validation part.
+
+    Attributes:
+        ratio: its error over that of a reference, mean over variables and leads; below 1 is skill. The error of a
+            deterministic forecast is the RMSE, that of a generative model the fair CRPS, that of a classifier its loss.
+        by_variable: the ratio, mean over leads.
+        reference: what the error is compared with.
+        roughness_db: how far forecasts' power at the grid's scale is from the truth's, mean of |10 log10|:
+            blurring a forecast lowers its RMSE, and this tells.
+        spread_skill: the spread-skill ratio of each variable, mean over leads; empty of one member.
+    """
+
+    ratio: float
+    by_variable: dict[str, float]
+    reference: str = "persistence"
+    roughness_db: float = 0.0
+    spread_skill: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        """What the best checkpoint has least of: the error ratio, a tenth worse for each dB of roughness."""
+        return self.ratio * (1 + self.roughness_db / 10)

@@ -1,0 +1,117 @@
+"""What a run's training needs of its task: batches, a loss, and a measure of skill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from weatherml.data.known import KnownFields
+from weatherml.data.loader import Loader
+from weatherml.data.sequences.loader import SequenceLoader
+from weatherml.data.sequences.store import SequenceDataset
+from weatherml.data.store import Dataset
+from weatherml.errors import BadDataError
+from weatherml.fields import Batch, Fields
+from weatherml.losses.base import LossModule, Weights
+from weatherml.models.base import Model
+from weatherml.run.directory import Run
+from weatherml.run.sequences import SequenceLineage
+from weatherml.train.objective import build_loss
+from weatherml.train.sequence_skill import SequenceValidator
+from weatherml.train.skill import Skill
+from weatherml.train.validation import Validator
+
+
+class Batches(Protocol):
+    """Numbered batches of a training part."""
+
+    def load(self, number: int) -> Batch:
+        """Microbatch `number` of the run."""
+
+    def __len__(self) -> int:
+        """Cases of a pass."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supply:
+    """What the trainer knows of a task.
+
+    Attributes:
+        loader: the training batches.
+        loss: on the device.
+        bounded: brings normalised states that are fed back within their valid ranges.
+        validate: measures a model's skill; None where the validation part is too short.
+        calibrator: measures the spread of a generative model; None for all others.
+        everything: the whole training part as one batch, for models that are fitted and not trained.
+    """
+
+    loader: Batches
+    loss: LossModule
+    bounded: Callable[[Fields], Fields]
+    validate: Callable[[Model], Skill] | None
+    calibrator: Validator | None = None
+    everything: Callable[[], Batch] | None = None
+
+
+def supply(run: Run, dataset: Dataset | SequenceDataset, device: torch.device) -> Supply:
+    """What training of `run` on `dataset` needs."""
+    return _sequences(run, dataset, device) if isinstance(dataset, SequenceDataset) else _forecast(run, dataset, device)
+
+
+def _forecast(run: Run, dataset: Dataset, device: torch.device) -> Supply:
+    experiment = run.experiment
+    normaliser = run.forecast_lineage.normaliser(dataset.packings).to(device)
+    known = KnownFields(dataset, device)
+    data = experiment.data.model_copy(update={"lead": experiment.data.lead * experiment.train.horizon})
+    train = experiment.train
+
+    def validator(cases: int, lead_steps: int, members: int) -> Validator | None:
+        sizes = {"cases": cases, "lead_steps": lead_steps, "members": members}
+        try:
+            return Validator(dataset, experiment, normaliser, known, **sizes)
+        except BadDataError:
+            return None  # the part is too short
+
+    generative, config, fit = type(experiment.model).generative, train.validation, train.calibration
+    return Supply(
+        loader=Loader(dataset, "train", data, normaliser=normaliser, known=known, batch=train.batch, seed=train.seed),
+        loss=build_loss(experiment, dataset).to(device),
+        bounded=normaliser.bounded,
+        validate=validator(config.cases, config.lead_steps, config.members if generative else 1),
+        calibrator=validator(fit.cases, fit.lead_steps, fit.members) if generative and fit.cases else None,
+    )
+
+
+def _sequences(run: Run, dataset: SequenceDataset, device: torch.device) -> Supply:
+    experiment, lineage = run.experiment, run.lineage
+    assert isinstance(lineage, SequenceLineage)
+    inputs, targets = lineage.input_normaliser().to(device), lineage.target_normaliser().to(device)
+    train = experiment.train
+
+    def loader(part: str) -> SequenceLoader:
+        sizes = {"batch": train.batch, "seed": train.seed}
+        return SequenceLoader(dataset, part, experiment.data, inputs=inputs, targets=targets, **sizes)
+
+    training = loader("train")
+    weights = Weights(
+        scale=torch.ones(len(dataset.targets)),
+        variable=torch.ones(len(dataset.targets)),
+        rows=torch.as_tensor(dataset.grid.row_weights, dtype=torch.float32),
+    )
+    loss = experiment.loss.build(weights).to(device)
+    validated = len(dataset.samples("validation")) > 0
+    return Supply(
+        loader=training,
+        loss=loss,
+        bounded=_unbounded,
+        validate=SequenceValidator(loader("validation"), loss, train.validation.cases) if validated else None,
+        everything=lambda: training.cases(training.samples),
+    )
+
+
+def _unbounded(states: Tensor) -> Tensor:
+    return states
