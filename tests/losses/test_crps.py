@@ -19,9 +19,16 @@ from weatherml.losses.base import LossModule, Weights
 GRID = (4, 6)
 
 
-def make_loss(fair: float = 1.0, spectral: float = 0.0, members: int = 2, grid: tuple[int, int] = GRID) -> LossModule:
+def make_loss(
+    fair: float = 1.0,
+    spectral: float = 0.0,
+    members: int = 2,
+    grid: tuple[int, int] = GRID,
+    blocks: tuple[int, ...] = (),
+) -> LossModule:
     weights = Weights(scale=torch.ones(2), variable=torch.ones(2), rows=torch.ones(grid[0]))
-    return parse(LOSSES["crps"], {"fair": fair, "spectral": spectral, "members": members}).build(weights)
+    settings = {"fair": fair, "spectral": spectral, "members": members, "blocks": blocks}
+    return parse(LOSSES["crps"], settings).build(weights)
 
 
 def make_fields(M: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -93,6 +100,21 @@ def test_spectral_by_hand() -> None:
     assert loss(torch.cat([point, point]), 0 * point, mask).item() == pytest.approx(1 + 0.5 * 1)
 
 
+def test_blocks_by_hand() -> None:
+    members = torch.zeros(1, 2, 1, 2, *GRID, dtype=torch.float64)
+    members[:, 0, ..., :2, :2] = 4.0  # one block of 2 x 2 among the six
+    members[:, 1, ..., 0, 0] = 4.0
+    truth = torch.zeros(1, 1, 2, *GRID, dtype=torch.float64)
+    mask = torch.ones_like(truth, dtype=torch.bool)
+    points = make_loss()(rows(members), truth, mask)
+    # that block's means are 4 and 1, truth 0: (4 + 1) / 2 - |4 - 1| / 2 = 1, of six blocks, divided by the width 2
+    both = make_loss(blocks=(2, 8))(rows(members), truth, mask)  # the grid is too small for 8
+    assert (both - points).item() == pytest.approx(1 / 6 / 2)
+    mask[..., 0, 1] = mask[..., 1, :2] = False  # the block is one known point, 4 in both members: 4 of weight 1 in 21
+    again = make_loss(blocks=(2,))(rows(members), truth, mask) - make_loss()(rows(members), truth, mask)
+    assert again.item() == pytest.approx(4 / 21 / 2)
+
+
 def test_members_belong_to_the_rows_beside_them() -> None:
     members, truth, mask = make_fields(2)
     loss = make_loss()
@@ -102,11 +124,11 @@ def test_members_belong_to_the_rows_beside_them() -> None:
     torch.testing.assert_close(together, (torch.stack(apart) * counts).sum() / counts.sum())
 
 
-@pytest.mark.parametrize("spectral", [0.0, 0.5])
+@pytest.mark.parametrize(("spectral", "blocks"), [(0.0, ()), (0.5, ()), (0.0, (2, 3))])
 @pytest.mark.parametrize("value", [99.0, math.nan])
-def test_what_is_masked_changes_nothing(spectral: float, value: float) -> None:
+def test_what_is_masked_changes_nothing(spectral: float, blocks: tuple[int, ...], value: float) -> None:
     members, truth, mask = make_fields(3)
-    loss = make_loss(0.95, spectral)
+    loss = make_loss(0.95, spectral, blocks=blocks)
     honest = members.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(expected := loss(rows(honest), truth, mask), honest)
     wild = torch.where(mask[:, None], members, value).requires_grad_()

@@ -63,3 +63,12 @@ def test_a_run_by_the_clock_ends_at_its_own_number_of_steps(small_dataset: Path,
     assert status["step"] == status["steps"] > Pace.SKIPPED + Pace.MEASURED
     last = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()][-1]
     assert last["step"] == status["step"]
+
+
+def test_steps_that_will_cost_more_later_are_fewer(clock: Clock) -> None:
+    """As above, the steps to come at 1.25 times the cost on average: 120 of them instead of 150."""
+    pace, found = Pace(2.0, 0, average=1.25), []
+    for step in range(1, 60):
+        clock.now += 3.0 if step <= 10 else 0.5
+        found.append(pace.steps(step))
+    assert found.index(40 + 120) == 39

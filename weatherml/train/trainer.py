@@ -129,7 +129,8 @@ class Trainer:
         self.run.set_status(state="running", steps=self.steps, step=self.step, error=None)
         checkpoint_due = Stopwatch(self.config.checkpoint_minutes)
         accumulate = self.config.accumulate
-        pace = Pace(None if self.paced else self.config.minutes, self.step)
+        average = 1 + self.config.horizon_share * (self.config.horizon - 1)
+        pace = Pace(None if self.paced else self.config.minutes, self.step, average=average)
         with (
             stop_request() as stop,
             closing(prefetched(self.supply.loader.load, count(self.step * accumulate))) as batches,

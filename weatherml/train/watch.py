@@ -126,13 +126,14 @@ class Pace:
     Args:
         minutes: the length; None where the number of steps is known.
         step: the number of steps already done.
+        average: what a step takes on average over the run, in units of one of the first.
     """
 
     SKIPPED, MEASURED = 10, 30
     """The first steps compile, allocate and fill caches."""
 
-    def __init__(self, minutes: float | None, step: int) -> None:
-        self.minutes = minutes
+    def __init__(self, minutes: float | None, step: int, *, average: float = 1.0) -> None:
+        self.minutes, self.average = minutes, average
         self.began, self.ends = step + self.SKIPPED, step + self.SKIPPED + self.MEASURED
         self.started = self.settled = time.monotonic()
 
@@ -145,7 +146,7 @@ class Pace:
             self.settled = now
             return None
         left = self.minutes * 60 - (now - self.started)
-        return step + max(1, int(left * self.MEASURED / (now - self.settled)))
+        return step + max(1, int(left * self.MEASURED / (now - self.settled) / self.average))
 
 
 def peak_memory(device: torch.device) -> int:
