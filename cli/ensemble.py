@@ -1,4 +1,4 @@
-"""`wml ensemble`: a run becomes a forecast of many members."""
+"""`wml ensemble`: a run becomes a forecast of many members; several runs become one forecast."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ import typer
 
 from cli.defaults import FORECASTS, dataset_path, fresh, run_path
 from cli.display import Bar, bar, say
-from cli.options import Data, Device, DeviceOption, Hours, Init, Output, Overwrite, Run, Set, Steps, Tile
+from cli.options import Data, Device, DeviceOption, Hours, Init, Output, Overwrite, Runs, Set, Steps, Tile
 
 if TYPE_CHECKING:
+    from weatherml.forecast.blend.config import BlendConfig
+    from weatherml.forecast.ensemble import EnsembleConfig
+    from weatherml.forecast.rollout import Forecast
     from weatherml.progress import Progress
 
 
 def ensemble(
-    run: Run = None,
+    run: Runs = None,
     data: Data = None,
     init: Init = None,
     hours: Hours = None,
@@ -41,22 +44,30 @@ def ensemble(
     keep_members: Annotated[
         bool, typer.Option("--keep-members/--products-only", help="Keep the members beside their products.")
     ] = True,
+    combine: Annotated[
+        str | None,
+        typer.Option(help="How several runs are blended: pool, weighted, conditional or stacked. [default: pool]"),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="The .blend.json of an earlier blend of these runs, instead of a new fit.")
+    ] = None,
     output: Output = None,
     tile: Tile = None,
     device: DeviceOption = Device.auto,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw many forecasts from each initial time, and their mean, spread and probabilities."""
+    """Draw many forecasts from each initial time, and their mean, spread and probabilities; or blend several runs."""
     from weatherml.config import parse
-    from weatherml.forecast.ensemble import EnsembleConfig, ensemble
-    from weatherml.forecast.length import forecast_steps
+    from weatherml.forecast.ensemble import EnsembleConfig
 
-    config = parse(
+    blending = combine is not None or weights is not None or len(run or []) > 1
+    mine, blends = split_assignments(assignments or [], blending=blending)
+    draw = parse(
         EnsembleConfig,
         {
             "members": members,
             "seed": seed,
-            "sampler": sampler_settings(sampler, assignments or []),
+            "sampler": sampler_settings(sampler, mine),
             "correlation": correlation,
             "perturb": perturb,
             **({} if amplitude is None else {"amplitude": amplitude}),
@@ -65,25 +76,145 @@ def ensemble(
             "tile": tile,
         },
     )
-    chosen = run_path(run)
-    length = forecast_steps(chosen, hours=hours, steps=steps)
+    places: dict[str, Any] = {"output": output, "device": device.value, "overwrite": overwrite}
+    times: dict[str, Any] = {"init": init, "hours": hours, "steps": steps}
+    if blending:
+        config = blend_config(combine, weights, blends)
+        blend(run or [], data, draw, config=config, weights=weights, **times, **places)
+    else:
+        draw_one(run_path(run[0] if run else None), data, draw, **times, **places)
+
+
+def draw_one(
+    run: Path,
+    data: Path | None,
+    draw: EnsembleConfig,
+    *,
+    init: list[str] | None,
+    hours: float | None,
+    steps: int | None,
+    output: Path | None,
+    **places: Any,
+) -> None:
+    """Draw members with one run, and say where they are."""
+    from weatherml.forecast.ensemble import ensemble
+    from weatherml.forecast.length import forecast_steps
+
+    length = forecast_steps(run, hours=hours, steps=steps)
     with bar("ensemble") as progress, bar("products") as products_progress:
         forecast = ensemble(
-            chosen,
+            run,
             dataset_path(data),
-            config,
+            draw,
             init=init or [],
             steps=length,
-            output=output or fresh(FORECASTS, f"{chosen.resolve().name}-ensemble", ".zarr"),
-            device=device.value,
-            overwrite=overwrite,
+            output=output or fresh(FORECASTS, f"{run.resolve().name}-ensemble", ".zarr"),
             progress=with_pace(progress, length),
             products_progress=products_progress,
+            **places,
         )
+    report(forecast)
+
+
+def report(forecast: Forecast) -> None:
+    """Say what was written."""
     first, last = forecast.init_times[0], forecast.init_times[-1]
     count = len(forecast.init_times)
     say(f"{count} initial time(s) {first}Z to {last}Z, {forecast.members} members of {forecast.steps} steps each")
     print(f"forecast: {forecast.path}")
+
+
+def blend(
+    runs: list[Path],
+    data: Path | None,
+    draw: EnsembleConfig,
+    *,
+    config: BlendConfig | None,
+    weights: Path | None,
+    **options: Any,
+) -> None:
+    """Blend several runs, forecasts or predictions of sequences, and say where the result is."""
+    from weatherml.forecast.blend.runs import open_runs
+
+    task = open_runs(runs)[0].lineage.task
+    stem = f"{runs[0].resolve().name}-{config.combine.kind if config else 'blend'}"
+    with bar("blend") as progress:
+        options |= {"config": config, "weights": weights, "progress": progress}
+        if task == "forecast":
+            blend_of_forecasts(runs, dataset_path(data), draw, stem, **options)
+        else:
+            blend_of_sequences(runs, dataset_path(data), stem, **options)
+
+
+def blend_of_forecasts(
+    runs: list[Path],
+    data: Path,
+    draw: EnsembleConfig,
+    stem: str,
+    *,
+    init: list[str] | None,
+    hours: float | None,
+    steps: int | None,
+    output: Path | None,
+    **options: Any,
+) -> None:
+    """Blend forecasts from the same initial times."""
+    from weatherml.forecast.blend.forecasts import blend_forecasts
+    from weatherml.forecast.length import forecast_steps
+
+    length = forecast_steps(runs[0], hours=hours, steps=steps)
+    target = output or fresh(FORECASTS, stem, ".zarr")
+    report(blend_forecasts(runs, data, draw=draw, init=init or [], steps=length, output=target, **options))
+
+
+def blend_of_sequences(
+    runs: list[Path],
+    data: Path,
+    stem: str,
+    *,
+    init: list[str] | None,
+    hours: float | None,
+    steps: int | None,
+    output: Path | None,
+    **options: Any,
+) -> None:
+    """Blend emulators, classifiers or segmenters.
+
+    Raises:
+        UsageError: options that only a forecast has.
+    """
+    from weatherml.errors import UsageError
+    from weatherml.forecast.blend.sequences import blend_sequences
+
+    if init or hours or steps:
+        raise UsageError(
+            "--init, --hours, --steps: only forecasts have them, these runs do not forecast; leave them out"
+        )
+    target = output or fresh(FORECASTS, stem, ".nc")
+    print(f"predictions: {blend_sequences(runs, data, output=target, **options)}")
+
+
+def blend_config(combine: str | None, weights: Path | None, assignments: list[str]) -> BlendConfig | None:
+    """How to blend; None where an earlier blend's weights say it.
+
+    Raises:
+        ConfigError: an unknown key, or settings beside weights, which have their own.
+    """
+    from weatherml.config import override, parse
+    from weatherml.errors import ConfigError
+    from weatherml.forecast.blend.config import BlendConfig
+
+    if weights is not None and assignments:
+        raise ConfigError(f"--set {assignments[0]}: --weights brings the settings it was fitted with; leave one out")
+    if weights is not None and combine is None:
+        return None
+    return parse(BlendConfig, override({"combine": {"kind": combine or "pool"}}, assignments))
+
+
+def split_assignments(assignments: list[str], *, blending: bool) -> tuple[list[str], list[str]]:
+    """Those of `--set` that are the sampler's, and those that say how to blend; without a blend all are the first."""
+    of_sampler = [each for each in assignments if not blending or each.startswith("sampler.")]
+    return of_sampler, [each for each in assignments if each not in of_sampler]
 
 
 def sampler_settings(kind: str | None, assignments: list[str]) -> dict[str, Any] | None:

@@ -10,6 +10,10 @@ import typer
 
 Data = Annotated[Path | None, typer.Option("--data", help="Dataset; the newest in data/ where none is named.")]
 Run = Annotated[Path | None, typer.Option("--run", help="Run directory; the newest in runs/ where none is named.")]
+Runs = Annotated[
+    list[Path] | None,
+    typer.Option("--run", help="Run directory; repeats, to blend several. The newest in runs/ where none is named."),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, for example train.lr=0.001."),

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.display import bar, say
 from cli.options import Overwrite, Set
+
+if TYPE_CHECKING:
+    from weatherml.data.prepare import Options
+    from weatherml.sources.base import SourceConfig
+
+WORKERS = 2
 
 
 def prepare(
@@ -18,31 +24,70 @@ def prepare(
     config: Annotated[str | None, typer.Option("--config", help="YAML file with the source's settings.")] = None,
     start: Annotated[str | None, typer.Option(help="First time kept, ISO 8601 UTC.")] = None,
     end: Annotated[str | None, typer.Option(help="Last time kept, ISO 8601 UTC.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes that decode.")] = 2,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes that decode. [default: 2]")] = None,
     dask: Annotated[str | None, typer.Option(help="Address of a dask scheduler to use instead.")] = None,
     overwrite: Overwrite = False,
     assignments: Set = None,
 ) -> None:
     """Turn an archive into a dataset that trains: checked, packed, with statistics and splits."""
     from weatherml.config import load, merge, override, parse_member
-    from weatherml.data.prepare import Options, prepare
+    from weatherml.data.prepare import Options
+    from weatherml.data.sequences.prepare import prepare_sequences
     from weatherml.sources import SOURCES
+    from weatherml.sources.sequences import SequenceConfig
 
     given = {key: value for key, value in {"start": start, "end": end}.items() if value is not None}
+    refuse_unknown(source, given, {"workers": workers, "dask": dask})
     settings = override(merge(load(config) if config else {}, given | {"kind": source}), assignments or [])
-    with bar("prepare") as progress:
-        dataset = prepare(
-            parse_member(SOURCES, settings, at=source),
-            inputs or [],
-            output,
-            options=Options(workers=workers, dask=dask, overwrite=overwrite),
-            progress=progress,
+    member = parse_member(SOURCES, settings, at=source)
+    if isinstance(member, SequenceConfig):
+        say_sequences(prepare_sequences(member, inputs or [], output, overwrite=overwrite).path)
+    else:
+        prepare_states(
+            member, inputs or [], output, Options(workers=workers or WORKERS, dask=dask, overwrite=overwrite)
         )
+    print(f"dataset: {output}")
+
+
+def refuse_unknown(source: str, times: dict[str, str], processes: dict[str, Any]) -> None:
+    """Raise UsageError for an option that a source of sequences has no use for."""
+    from weatherml.errors import UsageError
+    from weatherml.sources import SOURCES
+    from weatherml.sources.sequences import SequenceConfig
+
+    kind = SOURCES[source]
+    if not issubclass(kind, SequenceConfig):
+        return
+    unused = [key for key in times if key not in kind.model_fields]
+    for key in [*unused, *(key for key, value in processes.items() if value is not None)]:
+        raise UsageError(f"--{key}: {source} does not take it; leave it out, or see its keys with --set")
+
+
+def prepare_states(config: SourceConfig, inputs: list[str], output: Path, options: Options) -> None:
+    """Prepare a dataset that forecasts learn from, and say what it holds."""
+    from weatherml.data.prepare import prepare
+
+    with bar("prepare") as progress:
+        dataset = prepare(config, inputs, output, options=options, progress=progress)
     say_quality(dataset.path)
     first, last = dataset.times[0], dataset.times[-1]
     say(f"{len(dataset.times)} times {first}Z to {last}Z, {' x '.join(map(str, dataset.grid.shape))} points")
     say(f"variables: {', '.join(dataset.names)}")
-    print(f"dataset: {dataset.path}")
+
+
+def say_sequences(path: Path) -> None:
+    """Tell what a dataset of sequences holds: samples by part, positives, and what was left out."""
+    from weatherml.files import read_json
+    from weatherml.sources.sequences import PARTS
+
+    report = read_json(path / "quality.json")
+    for note in report["notes"]:
+        say(f"note: {note}")
+    say(f"{report['series']} series")
+    for part in PARTS:
+        counts = report[part]
+        positives = f", {counts['positive']} positives: {counts['base_rate']:.3g}" if "positive" in counts else ""
+        say(f"{part}: {counts['samples']} samples{positives and positives + ' of all values'}")
 
 
 def say_quality(path: Path) -> None:

@@ -37,7 +37,7 @@ class DataConfig(Config):
         variables: channels by name, in order; None takes all.
         crop: rows and columns of a random crop; None trains on whole fields.
         flips: flip east-west and north-south at random, vector components negated as they must.
-        noise: standard deviation of noise on the history, in units of a one-step change.
+        noise: standard deviation of noise on the history, in units of a one-step change, of sequences in their own.
         balance: of classification and segmentation, the share of cases with a positive; None takes all as they come.
         epoch_cases: of sequences, cases of a pass at most.
         cache_gib: a dataset up to this size is kept in memory.

@@ -37,9 +37,11 @@ class LossConfig(Config, ABC):
 
     Attributes:
         compares_members: whether it wants several members of each case.
+        logits: whether it reads the prediction as logits of an event, and the target as 0 or 1.
     """
 
     compares_members: ClassVar[bool] = False
+    logits: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, weights: Weights) -> LossModule:

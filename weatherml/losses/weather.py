@@ -49,7 +49,7 @@ class Weather(LossConfig):
     @field_validator("weights")
     @classmethod
     def _known(cls, weights: dict[str, float]) -> dict[str, float]:
-        known = [name for name in LOSSES if name != cls.kind and not LOSSES[name].compares_members]
+        known = [name for name in LOSSES if name != cls.kind and _is_term(LOSSES[name])]
         for name in weights:
             if name not in known:
                 raise ValueError(f"no term {name!r}; {suggest(name, known)}")
@@ -59,3 +59,8 @@ class Weather(LossConfig):
         """The sum of the terms with these weights."""
         factors = {name: factor for name, factor in self.weights.items() if factor > 0}
         return WeatherLoss(weights, {name: LOSSES[name]().build(weights) for name in factors}, factors)
+
+
+def _is_term(loss: type[LossConfig]) -> bool:
+    """Whether it compares one state with another."""
+    return not (loss.compares_members or loss.logits)

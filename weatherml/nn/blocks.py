@@ -39,10 +39,14 @@ class Conv(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in nn.Conv2d
         """Convolve (B, inputs, H, W) to (B, outputs, H, W)."""
+        return self.convolve(input, self.weight)
+
+    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The same with other weights, (outputs, C, kernel, kernel) for (B, C, H, W)."""
         for dim, mode in self.edges.axes:
             if mode != "zeros":
-                input = extend(input, self.reach, self.reach, dim=dim, mode=mode)  # noqa: A001
-        return super().forward(input)
+                x = extend(x, self.reach, self.reach, dim=dim, mode=mode)
+        return self._conv_forward(x, weight, self.bias)
 
 
 class Norm(nn.GroupNorm):

@@ -9,12 +9,15 @@ import numpy as np
 import zarr
 
 from weatherml.data.quality import gaps
+from weatherml.data.sequences.predictions import is_predictions, open_predictions
+from weatherml.data.sequences.store import KIND, SequenceDataset, open_sequences
 from weatherml.data.statistics import STATISTICS
 from weatherml.data.store import MARKER, Dataset, open_dataset
 from weatherml.errors import BadDataError, MissingInputError
 from weatherml.files import read_json, readable_size, tree_size
 from weatherml.run import checkpoint
 from weatherml.run.directory import open_run
+from weatherml.sources.sequences import PARTS
 
 Found = dict[str, Any]
 MOST_GAPS = 20
@@ -37,10 +40,11 @@ def inspect(path: Path, *, deep: bool = False) -> Found:
         return {"path": str(path), "is": "run"} | inspect_run(path)
     if (path / MARKER).is_file():
         kind = read_json(path / MARKER).get("kind")
-        found = inspect_dataset(path, deep=deep) if kind == "dataset" else inspect_forecast(path, deep=deep)
+        found = STORES.get(kind, inspect_forecast)(path, deep=deep)
         return {"path": str(path), "is": kind, "size": readable_size(tree_size(path))} | found
     if path.suffix == ".nc":
-        return {"path": str(path), "is": "NetCDF", "size": readable_size(tree_size(path))} | inspect_forecast(path)
+        kind, look = ("predictions", inspect_predictions) if is_predictions(path) else ("NetCDF", inspect_forecast)
+        return {"path": str(path), "is": kind, "size": readable_size(tree_size(path))} | look(path)
     raise BadDataError(f"{path}: neither a finished dataset, run nor forecast; prepare or train it again")
 
 
@@ -70,6 +74,49 @@ def inspect_dataset(path: Path, *, deep: bool) -> Found:
             variable.name: {"units": variable.units, "transform": variable.transform, **_statistics(dataset, channel)}
             for channel, variable in enumerate(dataset.variables)
         },
+    }
+
+
+def inspect_sequences(path: Path, *, deep: bool) -> Found:
+    """A dataset of sequences: task, series, samples by part, and each variable's statistics."""
+    dataset = open_sequences(path)
+    quality = read_json(path / "quality.json")
+    if deep:
+        _ = dataset.values  # a broken chunk raises
+    return {
+        "source": dataset.source["kind"],
+        "task": dataset.task,
+        "grid": f"{dataset.grid.kind}, {dataset.grid.shape[0]} x {dataset.grid.shape[1]}",
+        "series": len(dataset.series),
+        "first": f"{np.nanmin(dataset.times)}Z",
+        "last": f"{np.nanmax(dataset.times)}Z",
+        "length": dataset.length,
+        "lead": dataset.lead,
+        "notes": quality["notes"],
+        "health": "every chunk reads and matches its checksum" if deep else "metadata match; --deep reads every chunk",
+        "samples": {part: quality[part] for part in PARTS},
+        "variables": {
+            variable.name: {
+                "units": variable.units,
+                "enters": variable in dataset.inputs,
+                **_statistics(dataset, channel),
+            }
+            for channel, variable in enumerate(dataset.variables)
+        },
+    }
+
+
+def inspect_predictions(path: Path) -> Found:
+    """Predictions of sequences: of what run, which parts, and how many samples."""
+    found = open_predictions(path)
+    known = np.logical_or.reduce([np.isfinite(values).any(axis=(2, 3)) for values in found.values.values()])
+    return {
+        **found.attributes,
+        "task": found.task,
+        "grid": f"{found.grid.kind}, {found.grid.shape[0]} x {found.grid.shape[1]}",
+        "series": len(found.series),
+        "samples": int(known.sum()),
+        "variables": {target.name: {"units": target.units} for target in found.targets},
     }
 
 
@@ -126,7 +173,11 @@ def _fields(forecast: Any) -> dict[str, Any]:
     return {str(name): array for name, array in forecast.data_vars.items() if "lead_time" in array.dims}
 
 
-def _statistics(dataset: Dataset, channel: int) -> dict[str, float]:
+STORES = {"dataset": inspect_dataset, KIND: inspect_sequences}
+"""What describes a store of each kind; the others are forecasts."""
+
+
+def _statistics(dataset: Dataset | SequenceDataset, channel: int) -> dict[str, float]:
     return {name: float(getattr(dataset.statistics, name)[channel]) for name in STATISTICS}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from weatherml.data.sequences.loader import SequenceLoader
 from weatherml.data.sequences.store import BINARY
@@ -18,11 +17,11 @@ class SequenceValidator:
     """Measures a model on samples of the validation part.
 
     The error of an emulator is the RMSE of each target, over that of the training mean; that of a classifier or a
-    segmenter its cross-entropy, over that of the training part's share of positives.
+    segmenter the loss it is trained on, over that of saying the training part's share of positives everywhere.
 
     Args:
         loader: of the validation part.
-        loss: the training loss; its weights by row count here too.
+        loss: the training loss.
         cases: samples, spread evenly over the part.
     """
 
@@ -53,14 +52,14 @@ class SequenceValidator:
         assert batch.target is not None
         assert batch.mask is not None
         prediction = model(batch).float()
-        weight = batch.mask * self.loss.rows
-        errors = [self._error(values, batch.target) for values in (prediction, self.guess.expand_as(batch.target))]
-        return torch.stack([(error * weight).sum(dim=(0, 1, 3, 4)) for error in errors])
+        guess = self.guess.expand_as(batch.target)
+        return torch.stack([self._error(values, batch.target, batch.mask) for values in (prediction, guess)])
 
-    def _error(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def _error(self, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """(V,), a sum over cases."""
         if self.binary:
-            return functional.binary_cross_entropy_with_logits(prediction, target, reduction="none")
-        return (prediction - target).square()
+            return len(target) * self.loss(prediction, target, mask).view(1)
+        return ((prediction - target).square() * mask * self.loss.rows).sum(dim=(0, 1, 3, 4))
 
     def _base_rate(self) -> Tensor:
         """The logit of the share of positives in the training part."""

@@ -60,3 +60,9 @@ class ToyMask(Toy):
 
     def target(self, mean: np.ndarray) -> np.ndarray:
         return (mean > np.quantile(mean, 1 - self.base_rate)).astype(np.float32)
+
+
+class ToyEvent(ToyMask):
+    """The same at one point, to be classified."""
+
+    task: ClassVar[Task] = "classify"

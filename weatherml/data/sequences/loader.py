@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from weatherml.data.augment import noisy
 from weatherml.data.loader import DataConfig
 from weatherml.data.packing import Packing
 from weatherml.data.sequences.store import BINARY, SequenceDataset
@@ -33,7 +34,7 @@ class SequenceLoader:
     Args:
         dataset: of sequences.
         part: `train`, `validation` or `test`.
-        config: `flips`, `balance` and `epoch_cases` are read.
+        config: `flips`, `noise`, `balance` and `epoch_cases` are read; the noise is in standard deviations.
         inputs: normalises the inputs, on the device.
         targets: normalises the targets, on the device.
         batch: cases in a batch.
@@ -67,6 +68,7 @@ class SequenceLoader:
                 f"{dataset.path}: 0 of {len(self.samples)} training samples hold a positive; a classifier would learn "
                 "to say no: prepare more data, or another label"
             )
+        self._noise_std = torch.full((len(dataset.inputs), 1, 1), config.noise, device=inputs.mean.device)
         self._pools = np.flatnonzero(positive), np.flatnonzero(~positive)
 
     def __len__(self) -> int:
@@ -83,7 +85,8 @@ class SequenceLoader:
         batch = self.cases(self.samples[self.order(number)])
         rng = np.random.default_rng([self.seed, 1, number])
         dims = [dim for dim in (-2, -1) if self.config.flips and rng.integers(2)]
-        return batch.map(lambda tensor: tensor.flip(dims) if tensor.ndim == 5 else tensor) if dims else batch
+        batch = batch.map(lambda tensor: tensor.flip(dims) if tensor.ndim == 5 else tensor) if dims else batch
+        return noisy(batch, self._noise_std, seed=[self.seed, 2, number]) if self.config.noise else batch
 
     def order(self, number: int) -> Array:
         """Positions of microbatch `number` in the shuffled passes; with `balance`, of shuffled positives and others."""

@@ -40,10 +40,14 @@ class MapFrame:
 
     def png(self, values: Array, scale: Scale) -> str:
         """A field (H, W) as a data URI."""
-        upright = values[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+        return self.picture(scale.rgba(values))
+
+    def picture(self, colors: Array) -> str:
+        """Colours (H, W, 4) uint8 as a data URI."""
+        upright = colors[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
         stride = -(-max(upright.shape) // PIXELS)
         buffer = io.BytesIO()
-        imsave(buffer, scale.rgba(upright[::stride, ::stride]), format="png")
+        imsave(buffer, np.ascontiguousarray(upright[::stride, ::stride]), format="png")
         return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

@@ -25,16 +25,22 @@ from weatherml.verify.truth import Truth
 Array = npt.NDArray[Any]
 Context = dict[str, Any]
 TEMPLATE = "template.html.j2"
+FOLDER = "weatherml.verify"
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 
 def render(scores: Scores, example: Example, truth: Truth, lines: Sequence[Line] = ()) -> str:
     """The report as HTML; `lines` are drawn on the maps beside the coast."""
-    source = importlib.resources.files("weatherml.verify").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(source)
     frame = map_frame(truth.grid, [*coast_lines(truth.land), *lines])
-    return template.render(page_context(scores, example, truth, frame))
+    return fill(TEMPLATE, page_context(scores, example, truth, frame))
+
+
+def fill(template: str, context: Context) -> str:
+    """A template of this package with what it shows."""
+    folder = importlib.resources.files(FOLDER)
+    loader = jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8"))
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(template).render(context)
 
 
 def page_context(scores: Scores, example: Example, truth: Truth, frame: MapFrame) -> Context:

@@ -1,0 +1,66 @@
+"""Focal and dice loss on the exceedance of thresholds, from a regression's own output."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+from torch import Tensor
+
+from weatherml.fields import Fields
+from weatherml.losses.base import LOSSES, LossConfig, LossModule, Weights, precise
+from weatherml.losses.rare import dice_loss, soft_focal_loss
+
+
+class ExceedanceLoss(LossModule):
+    """Mean over thresholds of focal + dice loss on `state > threshold`, softened on both sides alike.
+
+    An event is sigmoid((state - threshold) / width) of the prediction and of the truth, so that a perfect
+    forecast costs nothing and one that is off by less than about a width little.
+    """
+
+    def __init__(self, weights: Weights, config: Exceedance) -> None:
+        super().__init__(weights)
+        self.config = config
+
+    def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """The loss over unmasked points, weighted by area and variable."""
+        state, truth = (torch.where(mask, precise(field), 0.0) for field in (prediction, target))
+        return torch.stack([self._at(threshold, state, truth, mask) for threshold in self.config.thresholds]).mean()
+
+    def _at(self, threshold: float, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        config = self.config
+        logits, truth = ((state - threshold) / (config.width * self.scale) for state in (prediction, target))
+        focal = self.mean(soft_focal_loss(logits, truth, alpha=config.alpha, gamma=config.gamma), mask)
+        dice = dice_loss(
+            logits.sigmoid(), truth.sigmoid(), mask * self.rows, variable=self.variable, smooth=config.smooth
+        )
+        return config.focal * focal + config.dice * dice
+
+
+@LOSSES.register("exceedance")
+class Exceedance(LossConfig):
+    """Focal and dice loss on `state > threshold`; a term of `weather` beside those of regression.
+
+    Attributes:
+        thresholds: of every variable, in its standard deviations above the training mean, after its transform; a
+            variable of weight 0 has no events.
+        width: of the softened threshold, in standard deviations of one step's change: about as far as a forecast
+            errs, so that there is a gradient where it matters.
+        focal: weight of the focal loss.
+        dice: weight of the dice loss.
+        alpha: weight of events in the focal loss, 1 - alpha of all else; None weighs both 1.
+        gamma: how much what is well told already counts less.
+        smooth: points added to both sides of the dice ratio.
+    """
+
+    thresholds: tuple[float, ...] = Field((1.0, 2.0), min_length=1)
+    width: PositiveFloat = 1.0
+    focal: NonNegativeFloat = 0.7
+    dice: NonNegativeFloat = 0.3
+    alpha: float | None = Field(0.75, ge=0, le=1)
+    gamma: float = Field(2.0, ge=1)
+    smooth: PositiveFloat = 1.0
+
+    def build(self, weights: Weights) -> LossModule:
+        """The loss with these weights."""
+        return ExceedanceLoss(weights, self)

@@ -1,0 +1,150 @@
+"""Figures of rare events: precision against recall, reliability, and masks over their images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+from matplotlib.colors import to_rgba
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import precision_recall_curve
+
+from weatherml.data.sequences.store import SequenceDataset
+from weatherml.data.windows import evenly
+from weatherml.variables import Variable
+from weatherml.verify.colors import spread_scale
+from weatherml.verify.report.charts import BOTTOM, HEIGHT, TOP, WIDTH, Chart, Series, line_chart, unit_axis
+from weatherml.verify.report.maps import MapFrame
+from weatherml.verify.report.page import bar
+from weatherml.verify.sequences.emulation import ratio
+from weatherml.verify.sequences.events import Outcomes, outcomes
+from weatherml.verify.sequences.results import Results
+
+Array = npt.NDArray[Any]
+POINTS = 300
+RELIABILITY_BINS = 10
+RGB = (("red", "b04", "b4"), ("green", "b03", "b3"), ("blue", "b02", "b2"))
+COLORS = {"hit": "#18a558", "false alarm": "#f2a900", "miss": "#d7263d"}
+
+
+def event_charts(results: Results, target: str, look: dict[str, str]) -> list[Chart]:
+    """Precision-recall curves with the base rate, and reliability."""
+    cell = np.zeros(len(results.cases.times), np.int64)
+    truth = results.cases.truth[target]
+    found = {name: outcomes(results.cases.forecasts[name][target], truth, cell) for name in look}
+    rate = next(iter(found.values())).base_rate
+    draw = {
+        "precision and recall": (_precision_recall, {"x_label": "recall; precision upwards", "mark": rate}),
+        "reliability": (_reliability, {"x_label": "probability; observed share upwards", "diagonal": True}),
+    }
+    told = {name: each for name, each in found.items() if name != results.baseline}
+    return [
+        Chart(
+            name=title,
+            units=f"base rate {rate:.3g}" if "mark" in more else "",
+            svg=line_chart(
+                [Series(name=n, style=look[n], x=x, y=y) for n, (x, y) in ((n, line(o)) for n, o in told.items())],
+                unit_axis(),
+                unit_axis(),
+                **more,  # type: ignore[arg-type]
+            ),
+        )
+        for title, (line, more) in draw.items()
+    ]
+
+
+def _precision_recall(found: Outcomes) -> tuple[Array, Array]:
+    precision, recall, _ = precision_recall_curve(found.event, found.probability, drop_intermediate=True)
+    return evenly(recall, POINTS), evenly(precision, POINTS)
+
+
+def _reliability(found: Outcomes) -> tuple[Array, Array]:
+    observed, said = calibration_curve(found.event, found.probability, n_bins=RELIABILITY_BINS)
+    return said, observed
+
+
+def attention_chart(name: str, weights: Array) -> Chart:
+    """How much each step (downwards) reads from each (to the right), (S, S), oldest first."""
+    side, scale = HEIGHT - TOP - BOTTOM, spread_scale(weights)
+    left, steps = (WIDTH - side) / 2, len(weights)
+    picture = MapFrame(steps, float(steps), flip_rows=False, flip_columns=False, path="").png(weights, scale)
+    svg = (
+        '<svg class="chart" viewBox="0 0 {} {}" role="img"><image x="{}" y="{}" width="{}" height="{}" href="{}" '
+        'style="image-rendering: pixelated"/><text class="x" x="{}" y="{}">step that is read, oldest first; '
+        "reading step downwards</text></svg>"
+    )
+    drawn = Markup(svg).format(WIDTH, HEIGHT, left, TOP, side, side, picture, WIDTH / 2, HEIGHT - 12)  # noqa: S704
+    return Chart(name=name, units=f"0 to {weights.max():.2g}; {1 / steps:.2g} reads all alike", svg=drawn)
+
+
+def mask_groups(results: Results, variable: Variable, frame: MapFrame) -> list[dict[str, Any]]:
+    """The best, the median and the worst case of each forecast, over the last image."""
+    names = [name for name in results.scores if name != results.baseline]
+    return [group for name in names for group in _masks(results, name, variable.name, frame)]
+
+
+def _masks(results: Results, name: str, target: str, frame: MapFrame) -> list[dict[str, Any]]:
+    threshold = results.scores[name][target]["threshold"].value
+    truth, said = results.cases.truth[target] > 0.5, results.cases.forecasts[name][target]
+    iou = case_iou(said >= threshold, truth)
+    ranked = np.argsort(-iou)[: int(truth.any(axis=(1, 2)).sum())]  # those with a positive stand first
+    chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
+    scale = spread_scale(said[list(chosen.values())])
+
+    def pictures(case: int) -> list[str]:
+        image = last_image(results.truth, *results.cases.samples[case])
+        masks = decisions(said[case] >= threshold, truth[case])
+        return [
+            frame.picture(image),
+            frame.picture(painted(image, {"hit": truth[case]})),
+            frame.png(said[case], scale),
+            frame.picture(painted(image, masks)),
+        ]
+
+    return [
+        {
+            "title": f"{name}: cases by their IoU",
+            "titles": ["last image", "truth", "probability", "decision"],
+            "rows": [(f"{label}, {iou[case]:.2f}", pictures(case)) for label, case in chosen.items()],
+            "remark": f"Decisions from {threshold:.3g} on: hits green, false alarms yellow, misses red.",
+            "bars": [("probability", bar(scale, "1"))],
+        }
+    ]
+
+
+def decisions(said: Array, event: Array) -> dict[str, Array]:
+    """What became of each pixel that was said to be positive, or was."""
+    return {"hit": said & event, "false alarm": said & ~event, "miss": ~said & event}
+
+
+def case_iou(said: Array, event: Array) -> Array:
+    """(n,) intersection over union of each (n, H, W) case with a positive; the others have -1."""
+    both, either = ((said & event).sum(axis=(1, 2)), (said | event).sum(axis=(1, 2)))
+    return np.where(event.any(axis=(1, 2)), ratio(both, either), -1.0)
+
+
+def painted(image: Array, masks: dict[str, Array]) -> Array:
+    """An image (H, W, 4) with masks in their `COLORS` over it."""
+    found = image.copy()
+    for name, mask in masks.items():
+        found[mask] = (np.array(to_rgba(COLORS[name])) * 255).astype(np.uint8)
+    return found
+
+
+def last_image(truth: SequenceDataset, series: int, target: int) -> Array:
+    """The last input of a sample as colours (H, W, 4) uint8: its red, green and blue, or else its first variable."""
+    names = {variable.name.lower(): variable.name for variable in truth.inputs}
+    bands = [next((names[name] for name in choice if name in names), None) for choice in RGB]
+    chosen = [band or truth.inputs[0].name for band in (bands if all(bands) else [None] * 3)]
+    last = truth.window(target).stop - 1
+    channels = [_stretched(truth.values[name][series, last]) for name in chosen]
+    return np.stack([*channels, np.full(channels[0].shape, 255, np.uint8)], axis=-1)
+
+
+def _stretched(band: Array) -> Array:
+    """0 to 255 between the 2nd and the 98th percentile."""
+    low, high = np.nanquantile(band, (0.02, 0.98)) if np.isfinite(band).any() else (0.0, 1.0)
+    share = (band - low) / max(high - low, 1e-9)
+    return np.asarray(np.nan_to_num(share).clip(0, 1) * 255).astype(np.uint8)
