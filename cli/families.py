@@ -23,6 +23,7 @@ def members(family: str) -> dict[str, str]:
 
 def _registries() -> dict[str, Registry[Any]]:
     from weatherml.diffusion.levels import LEVELS
+    from weatherml.forecast.blend import COMBINERS
     from weatherml.losses import LOSSES
     from weatherml.metrics import METRICS
     from weatherml.models import MODELS
@@ -30,7 +31,8 @@ def _registries() -> dict[str, Registry[Any]]:
     from weatherml.sources import SOURCES
     from weatherml.verify.baselines import BASELINES
 
-    return {registry.family: registry for registry in (SOURCES, MODELS, SAMPLERS, LEVELS, LOSSES, METRICS, BASELINES)}
+    registries = (SOURCES, MODELS, SAMPLERS, LEVELS, LOSSES, COMBINERS, METRICS, BASELINES)
+    return {registry.family: registry for registry in registries}
 
 
 def _first_line(member: type) -> str:

@@ -1,8 +1,8 @@
 """The family of models: one file a member, one import line each."""
 
+from weatherml.models import cnn_convlstm as cnn_convlstm
 from weatherml.models import convlstm as convlstm
 from weatherml.models import convlstm_segmenter as convlstm_segmenter
-from weatherml.models import cnn_convlstm as cnn_convlstm
 from weatherml.models import crps as crps
 from weatherml.models import ddpm as ddpm
 from weatherml.models import edm as edm

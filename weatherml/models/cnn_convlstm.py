@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
@@ -49,6 +49,8 @@ class CNNConvLSTM(ModelConfig):
         heads: of the attention; they divide 2 lstm_hidden.
         head: widths of the dense layers before the logit.
         dropout: share of activations dropped after each part.
+        pooling: what the head reads: the `mean` over the steps, as in the founding document, or the `last`, where what
+            came last matters most.
     """
 
     tasks: ClassVar[frozenset[Task]] = frozenset({"classify"})
@@ -62,6 +64,7 @@ class CNNConvLSTM(ModelConfig):
     heads: PositiveInt = 4
     head: tuple[PositiveInt, ...] = (128, 64)
     dropout: float = Field(0.2, ge=0, lt=1)
+    pooling: Literal["mean", "last"] = "mean"
 
     @model_validator(mode="after")
     def _fits(self) -> CNNConvLSTM:
@@ -91,4 +94,5 @@ class CNNConvLSTM(ModelConfig):
             heads=self.heads if self.attention else 0,
             head=self.head,
             dropout=self.dropout,
+            pooling=self.pooling,
         )

@@ -46,7 +46,8 @@ class Conv(nn.Conv2d):
         for dim, mode in self.edges.axes:
             if mode != "zeros":
                 x = extend(x, self.reach, self.reach, dim=dim, mode=mode)
-        return self._conv_forward(x, weight, self.bias)
+        out: Tensor = self._conv_forward(x, weight, self.bias)
+        return out
 
 
 class Norm(nn.GroupNorm):

@@ -66,6 +66,7 @@ class SequenceClassifier(nn.Module):
         heads: of the attention; 0 leaves it out, with its norm.
         head: widths of the dense layers before the logit.
         dropout: share of activations dropped after each part.
+        pooling: what the head reads: the `mean` over the steps, or the `last`, which has read from all others.
     """
 
     def __init__(
@@ -79,8 +80,10 @@ class SequenceClassifier(nn.Module):
         heads: int,
         head: Sequence[int],
         dropout: float,
+        pooling: str = "mean",
     ) -> None:
         super().__init__()
+        self.pooling = pooling
         between = dropout if lstm_layers > 1 else 0.0
         both = 2 * lstm_hidden
         self.block = TemporalBlock(features, width, kernel=kernel, dropout=dropout)
@@ -99,7 +102,7 @@ class SequenceClassifier(nn.Module):
         steps = self.encode(x)
         if self.attention is not None:
             steps = self.attention(steps)
-        logits: Tensor = self.head(steps.mean(1))
+        logits: Tensor = self.head(steps.mean(1) if self.pooling == "mean" else steps[:, -1])
         return logits.squeeze(-1)
 
     def encode(self, x: Tensor) -> Tensor:

@@ -21,11 +21,13 @@ from weatherml import losses, models, samplers
 from weatherml.config import Config, Settings, load, merge, override, parse, parse_member, shipped_names
 from weatherml.data.loader import DataConfig
 from weatherml.errors import ConfigError
+from weatherml.fields import Task
 from weatherml.losses.base import LossConfig
 from weatherml.models.base import ModelConfig
 from weatherml.run.device import Precision
 from weatherml.samplers.base import Sampler
 
+EVENTS: frozenset[Task] = frozenset({"classify", "segment"})
 OptimizerKind: TypeAlias = Literal["adamw", "muon"]
 
 
@@ -167,6 +169,10 @@ class Experiment(Config):
             raise ValueError(f"sampler: {self.model.kind} cannot draw without one; leave the key out for the usual one")
         if type(self.loss).compares_members and not (type(self.model).generative and self.sampler is None):
             raise ValueError(f"loss: {self.model.kind} draws no members in training; take {type(self.model).loss}")
+        tells_events = bool(type(self.model).tasks & EVENTS)
+        if type(self.loss).logits != tells_events:
+            read = "logits of an event" if type(self.loss).logits else "states"
+            raise ValueError(f"loss: {self.loss.kind} reads {read}, which {self.model.kind} does not give")
         if self.sampler is not None and self.train.horizon > 1:
             raise ConfigError(f"train.horizon: {self.model.kind} learns one step at a time; leave it at 1")
         return self

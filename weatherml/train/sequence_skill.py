@@ -58,7 +58,8 @@ class SequenceValidator:
     def _error(self, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """(V,), a sum over cases."""
         if self.binary:
-            return len(target) * self.loss(prediction, target, mask).view(1)
+            loss: Tensor = self.loss(prediction, target, mask)
+            return len(target) * loss.view(1)
         return ((prediction - target).square() * mask * self.loss.rows).sum(dim=(0, 1, 3, 4))
 
     def _base_rate(self) -> Tensor:

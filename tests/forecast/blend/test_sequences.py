@@ -13,6 +13,7 @@ import pytest
 
 from tests.data.sequences.toy import Toy, ToyMask
 from weatherml.config import parse
+from weatherml.data.sequences.predictions import Predictions, open_predictions
 from weatherml.data.sequences.prepare import prepare_sequences
 from weatherml.data.sequences.store import BINARY, SequenceDataset, open_sequences
 from weatherml.errors import BadDataError, ConfigError, OutputError, UsageError
@@ -21,7 +22,6 @@ from weatherml.files import read_json, write_json
 from weatherml.forecast.blend import COMBINERS, sequences
 from weatherml.forecast.blend.config import BlendConfig, blend_path
 from weatherml.forecast.blend.sequences import blend_sequences
-from weatherml.forecast.predictions import Predictions, open_predictions
 from weatherml.run.directory import Run, create_run, open_run
 from weatherml.run.experiment import resolve
 from weatherml.sources.sequences import PARTS, Sequences

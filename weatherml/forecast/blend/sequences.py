@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from weatherml.data.sequences.predictions import Predictions, write_predictions
 from weatherml.data.sequences.store import BINARY, SequenceDataset
 from weatherml.errors import BadDataError, UsageError
 from weatherml.files import output_lock, refuse_existing
@@ -21,7 +22,6 @@ from weatherml.forecast.blend.fit import fit_blend
 from weatherml.forecast.blend.judge import held_out, thresholds, validated, warn_of_loss
 from weatherml.forecast.blend.runs import common_targets, names, open_runs
 from weatherml.forecast.predict import HELD_OUT, matched, predictions
-from weatherml.forecast.predictions import Predictions, write_predictions
 from weatherml.progress import Progress, silent
 from weatherml.run.device import Device
 from weatherml.sources.sequences import PARTS
