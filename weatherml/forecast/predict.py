@@ -71,12 +71,10 @@ def predict(
 
 def matched(run: Run, data: Path) -> SequenceDataset:
     """The dataset at `data`, if the run's model can be used on it."""
-    if not isinstance(run.lineage, SequenceLineage):
-        raise UsageError(f"{run.path}: its task is forecast; this is for runs on sequences")
-    dataset = open_data(data)
+    dataset = run.matched(open_data(data))
     if not isinstance(dataset, SequenceDataset):
-        raise BadDataError(f"{data}: holds states, the run was trained on sequences; use its data")
-    return run.lineage.matched(dataset)
+        raise UsageError(f"{run.path}: its task is forecast; this is for runs on sequences")
+    return dataset
 
 
 @torch.inference_mode()

@@ -63,6 +63,19 @@ class Run:
             raise UsageError(f"{self.path}: its task is {self.lineage.task}; this is for runs that forecast")
         return self.lineage
 
+    def matched(self, dataset: Dataset | SequenceDataset) -> Dataset | SequenceDataset:
+        """The dataset, narrowed and ordered to the run's channels, if the run's model can be used on it.
+
+        Raises:
+            BadDataError: it differs in what a model depends on; names the first difference.
+        """
+        if isinstance(dataset, SequenceDataset) and isinstance(self.lineage, SequenceLineage):
+            return self.lineage.matched(dataset)
+        if isinstance(dataset, Dataset) and isinstance(self.lineage, Lineage):
+            return self.lineage.matched(dataset)
+        held = dataset.task if isinstance(dataset, SequenceDataset) else "forecast"
+        raise BadDataError(f"{dataset.path}: for {held}, the run at {self.path} for {self.lineage.task}; use its data")
+
     def status(self) -> dict[str, Any]:
         """`state` (running, stopped, finished, failed), `step`, `steps`, times."""
         found: dict[str, Any] = read_json(self.path / "status.json")

@@ -60,6 +60,7 @@ def train(
         if isinstance(dataset, Dataset):
             dataset = dataset.select(experiment.data.variables or dataset.names)
         run = open_or_create(path, experiment, dataset, resume=resume)
+        dataset = run.matched(dataset)
         run.lineage.model_shape(run.experiment)  # before hours are spent on a model of another task
         if run.status()["state"] == "finished":
             logger.info("%s: trained before", path)
