@@ -4,7 +4,7 @@
 
 Four bands of a scene of 10 m pixels at irregular dates of a year. Forest and fields have textures and a season;
 fields are harvested within days, each in its own week, and grow again; the light differs from date to date; clouds
-are masked, their thin edges and their shadows are not. Clearings, about 2 % of the pixels in the time of three
+are masked, their thin edges and their shadows are not. Clearings, about 1 % of the pixels in the time of three
 clear dates, appear between dates with fuzzy edges.
 """
 
