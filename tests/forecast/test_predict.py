@@ -71,7 +71,7 @@ def test_what_does_not_fit_is_refused(emulator: tuple[Path, Path], small_dataset
     run, data = emulator
     with pytest.raises(UsageError, match="one NetCDF file"):
         predict(run, data, output=tmp_path / "p.zarr")
-    with pytest.raises(BadDataError, match="for forecast, the run at .* for emulate; use its data"):
+    with pytest.raises(BadDataError, match=r"for forecast, the run at .* for emulate; use its data"):
         predict(run, small_dataset, output=tmp_path / "p.nc")
     longer = prepare_sequences(Toy(length=4), [], tmp_path / "longer.zarr")
     with pytest.raises(BadDataError, match="length is 4, the run was trained on 3"):
