@@ -15,6 +15,7 @@ from weatherml.data.store import Dataset
 from weatherml.data.transforms import Normaliser, delta_scale
 from weatherml.errors import BadDataError, ConfigError
 from weatherml.fields import Shape, Task
+from weatherml.models.base import ModelConfig
 from weatherml.run.experiment import Experiment
 from weatherml.variables import Variable
 
@@ -102,10 +103,7 @@ class Lineage:
         Raises:
             ConfigError: the model serves other tasks.
         """
-        model = experiment.model
-        if self.task not in type(model).tasks:
-            served = ", ".join(sorted(type(model).tasks))
-            raise ConfigError(f"model.kind: {model.kind} serves {served}, the data are for {self.task}; take another")
+        require_served(experiment.model, self.task)
         H, W = self.shape
         return Shape(
             channels=len(self.variables),
@@ -145,3 +143,10 @@ class Lineage:
                     f"{other.dataset}: {its.name} in {its.units} ({its.transform}), the run was trained on "
                     f"{mine.units} ({mine.transform}); prepare it alike"
                 )
+
+
+def require_served(model: ModelConfig, task: Task) -> None:
+    """Raise ConfigError where a model does not serve a task."""
+    if task not in type(model).tasks:
+        served = ", ".join(sorted(type(model).tasks))
+        raise ConfigError(f"model.kind: {model.kind} serves {served}, the data are for {task}; take another")

@@ -10,10 +10,10 @@ from weatherml.data.sequences.loader import normaliser
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.statistics import Statistics
 from weatherml.data.transforms import Normaliser
-from weatherml.errors import BadDataError, ConfigError
+from weatherml.errors import BadDataError
 from weatherml.fields import Shape, Task
 from weatherml.run.experiment import Experiment
-from weatherml.run.lineage import SCHEMA
+from weatherml.run.lineage import SCHEMA, require_served
 from weatherml.variables import Variable
 
 SAME = ("task", "length", "lead", "shape", "grid")
@@ -90,10 +90,7 @@ class SequenceLineage:
         Raises:
             ConfigError: the model serves other tasks.
         """
-        model = experiment.model
-        if self.task not in type(model).tasks:
-            served = ", ".join(sorted(type(model).tasks))
-            raise ConfigError(f"model.kind: {model.kind} serves {served}, the data are for {self.task}; take another")
+        require_served(experiment.model, self.task)
         height, width = self.shape
         return Shape(
             channels=len(self.inputs),
