@@ -25,15 +25,15 @@ def plan(
     """Predict parameters, work and peak memory by running the real step on tensors without data."""
     import json
 
-    from weatherml.data.store import open_dataset
+    from weatherml.data.stores import open_data
     from weatherml.files import readable_size
+    from weatherml.run.directory import lineage_of
     from weatherml.run.experiment import resolve
-    from weatherml.run.lineage import Lineage
     from weatherml.train.budget import default_shape, fit, parse_grid, parse_size
 
     experiment = resolve(config, model=model, assignments=assignments or [])
     if data is not None:
-        shape = Lineage.of(open_dataset(data)).model_shape(experiment)
+        shape = lineage_of(open_data(data)).model_shape(experiment)
     else:
         shape = default_shape(experiment, grid=parse_grid(grid) if grid else None, channels=channels)
     found = fit(experiment, shape, vram=parse_size(vram) if vram else None, low_memory=low_memory)

@@ -7,8 +7,12 @@ import pytest
 from tests.data.sequences.toy import Toy, ToyMask
 from weatherml.data.sequences.prepare import prepare_sequences
 from weatherml.errors import BadDataError, ConfigError
+from weatherml.fields import Shape
+from weatherml.losses import LOSSES
+from weatherml.models import MODELS
 from weatherml.run.directory import open_run
 from weatherml.run.experiment import resolve
+from weatherml.train.plan import plan
 from weatherml.train.trainer import train
 
 SMALL = ["model.base_features=8", "train.warmup=5", "train.lr=0.005", "train.validation.every=60"]
@@ -43,3 +47,11 @@ def test_other_sequences_do_not_fit_a_run(tmp_path: Path) -> None:
     longer = prepare_sequences(Toy(length=4), [], tmp_path / "longer.zarr")
     with pytest.raises(BadDataError, match=r"length is 4, the run was trained on 3"):
         run.lineage.matched(longer)  # type: ignore[arg-type]
+
+
+def test_what_a_step_on_sequences_takes_is_known_beforehand() -> None:
+    shape = Shape(channels=3, targets=1, history=2, height=16, width=16, delta_std=(1.0,))
+    model = MODELS["simple-cnn"](base_features=8, blocks=1)
+    found = plan(model, shape, loss=LOSSES["mse"]())
+    assert found.parameters == sum(p.numel() for p in model.build(shape).parameters())
+    assert found.train_peak_bytes > 4 * 4 * found.parameters  # weights, gradients and AdamW's two moments in float32

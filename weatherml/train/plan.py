@@ -208,7 +208,7 @@ def _weights(shape: Shape) -> Weights:
 def _batch(shape: Shape, cases: int) -> Batch:
     """A batch of the right shapes."""
     grid = (shape.height, shape.width)
-    target = (cases, shape.lead, shape.channels, *grid)
+    target = (cases, shape.lead, shape.predicted, *grid)
     return Batch(
         history=torch.empty(cases, shape.history, shape.channels, *grid),
         forcing=torch.empty(cases, shape.lead, shape.forcing, *grid),
