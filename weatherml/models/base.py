@@ -25,7 +25,7 @@ class ModelConfig(Config, ABC):
     Attributes:
         tasks: the tasks that the model serves.
         trainable: False where no steps of an optimizer are taken.
-        fitted: True where the model learns in one go, from all training samples, by `Model.fit`.
+        fitted: True where the model learns in one go, from all training samples, by `FittedModel.fit`.
         generative: True where `step` draws a sample: its runs become ensembles.
         sampler: settings of the usual sampler of a model that needs one; None where a sample is one network call.
         discrete: True where it knows only some noise levels, and samplers that ask for others do not serve it.
@@ -67,13 +67,17 @@ class Model(nn.Module, ABC):
         prediction: Fields = self(batch)
         return prediction
 
-    def fit(self, batch: Batch) -> None:
-        """Learn from all training samples at once; of models that say they are `fitted`."""
-        raise NotImplementedError(type(self).__name__)
-
     def diagnostics(self) -> dict[str, float]:
         """What training is to log beside the loss, of the batches since the last call."""
         return {}
+
+
+class FittedModel(Model):
+    """A model that learns in one go."""
+
+    @abstractmethod
+    def fit(self, batch: Batch) -> None:
+        """Learn from all training samples at once."""
 
 
 class GenerativeModel(Model):

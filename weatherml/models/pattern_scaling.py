@@ -14,7 +14,7 @@ from torch import Tensor
 
 from weatherml.errors import ConfigError
 from weatherml.fields import Batch, Fields, Shape, Task
-from weatherml.models.base import MODELS, Model, ModelConfig
+from weatherml.models.base import MODELS, FittedModel, Model, ModelConfig
 from weatherml.registry import suggest
 
 MONTHS = 12
@@ -49,7 +49,7 @@ class PatternScaling(ModelConfig):
         return PatternScalingModel(shape, [shape.names.index(name) for name in self.predictors], self.ridge)
 
 
-class PatternScalingModel(Model):
+class PatternScalingModel(FittedModel):
     """Global mean = a + b . predictors, point = c + d global mean, by calendar month; P predictors.
 
     Attributes:

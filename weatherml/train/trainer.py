@@ -21,7 +21,7 @@ from weatherml.data.stores import open_data
 from weatherml.errors import BadDataError, ConfigError, UnavailableError, WMLError
 from weatherml.fields import Batch
 from weatherml.files import output_lock
-from weatherml.models.base import Model
+from weatherml.models.base import FittedModel, Model
 from weatherml.nn.blocks import set_checkpointing
 from weatherml.run import checkpoint
 from weatherml.run.checkpoint import Checkpoint
@@ -157,7 +157,9 @@ class Trainer:
         """Let a model that learns in one go do so, and keep it as the best."""
         if self.supply.everything is None:
             raise ConfigError(f"model.kind: {self.run.experiment.model.kind} does not forecast; take another")
-        self.average.model.fit(self.supply.everything())
+        model = self.average.model
+        assert isinstance(model, FittedModel)
+        model.fit(self.supply.everything())
         if self.supply.validate is None:
             checkpoint.save(self.run.checkpoints, self._checkpoint(resumable=False), name="best")
         self.measure_skill()
