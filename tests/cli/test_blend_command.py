@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
-from typer.testing import CliRunner
 
 from cli.ensemble import blend_config, split_assignments
-from cli.main import app
+from tests.cli import commands
+from tests.cli.commands import wml
 from tests.data.sequences.toy import Toy
 from weatherml.data.sequences.prepare import prepare_sequences
 from weatherml.data.store import open_dataset
@@ -20,19 +20,9 @@ from weatherml.run.experiment import resolve
 from weatherml.train.trainer import train
 
 
-def wml(*arguments: object) -> tuple[int, str, str]:
-    """Run a command; exit code, stdout, stderr."""
-    result = CliRunner().invoke(app, [str(each) for each in arguments])
-    return result.exit_code, result.stdout, result.stderr
-
-
 def refused(code: int, words: str, *arguments: object) -> None:
     """Assert that an ensemble fails with one line that says `words`, and this exit code."""
-    got, _, stderr = wml("ensemble", *arguments)
-    errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1, stderr
-    assert words in errors[0]
-    assert got == code, errors[0]
+    commands.refused(code, words, "ensemble", *arguments)
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 import xarray as xr
-from typer.testing import CliRunner
 
 from cli.ensemble import product_settings, sampler_settings, with_pace
-from cli.main import app
+from tests.cli import commands
+from tests.cli.commands import wml
 from weatherml.config import parse
 from weatherml.errors import ConfigError
 from weatherml.models import MODELS
@@ -19,19 +19,9 @@ from weatherml.run.experiment import Experiment
 from weatherml.train.trainer import train
 
 
-def wml(*arguments: object) -> tuple[int, str, str]:
-    """Run a command; exit code, stdout, stderr."""
-    result = CliRunner().invoke(app, [str(each) for each in arguments])
-    return result.exit_code, result.stdout, result.stderr
-
-
 def refused(code: int, words: str, *arguments: object) -> None:
     """Assert that an ensemble fails with one line that says `words`, and this exit code, before any work."""
-    got, _, stderr = wml("ensemble", *arguments)
-    errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1, stderr
-    assert words in errors[0]
-    assert got == code, errors[0]
+    commands.refused(code, words, "ensemble", *arguments)
     assert not list(Path("forecasts").glob("*.zarr"))
 
 

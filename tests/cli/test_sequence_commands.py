@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import refused, wml
+from tests.cli.commands import refused, wml
 from tests.data.sequences.toy import Toy, ToyMask
 from weatherml.sources import SOURCES
 
