@@ -60,8 +60,7 @@ class SequenceLoader:
         self.samples = dataset.samples(part)
         if len(self.samples) == 0:
             raise BadDataError(f"{dataset.path}: no {part} sample; prepare it with another split")
-        self._history = np.stack([dataset.values[v.name] for v in dataset.inputs], axis=2)  # (N, T, C, H, W)
-        self._target = np.stack([dataset.values[v.name] for v in dataset.targets], axis=2)
+        self._history, self._target = dataset.stacked_inputs, dataset.stacked_targets
         positive = self.positive()
         if part == "train" and dataset.task in BINARY and not positive.any():
             raise BadDataError(

@@ -102,11 +102,11 @@ def to_xarray(predictions: Predictions) -> xr.Dataset:
 
 
 def _attributes(target: Variable, grid: Grid, task: Task) -> dict[str, Any]:
-    mapping = {"grid_mapping": MAPPING} if grid.mapping else {}
+    words = variable_attributes(target, grid)
     if task in BINARY:
-        words = {"long_name": f"probability of {target.long_name or target.name}", "units": "1"}
-        return {**words, **mapping, "target": target.name, "_FillValue": np.float32(np.nan)}
-    return {**variable_attributes(target, grid), **mapping, "target": target.name, "_FillValue": np.float32(np.nan)}
+        mapping = {"grid_mapping": MAPPING} if grid.mapping else {}
+        words = {"long_name": f"probability of {target.long_name or target.name}", "units": "1", **mapping}
+    return {**words, "target": target.name, "_FillValue": np.float32(np.nan)}
 
 
 def is_predictions(path: Path) -> bool:

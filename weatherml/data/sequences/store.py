@@ -85,6 +85,16 @@ class SequenceDataset:
         group = open_group(self.path)
         return {variable.name: read_array(self.path, group, variable.name) for variable in self.variables}
 
+    @cached_property
+    def stacked_inputs(self) -> Array:
+        """(N, T, C, H, W), the inputs in order; shared by all that read batches."""
+        return np.stack([self.values[variable.name] for variable in self.inputs], axis=2)
+
+    @cached_property
+    def stacked_targets(self) -> Array:
+        """(N, T, V, H, W), the targets in order."""
+        return np.stack([self.values[variable.name] for variable in self.targets], axis=2)
+
     def samples(self, part: str) -> Array:
         """(n, 2): series and time of the target of each sample of a part, in order."""
         return np.argwhere(self.part == PARTS.index(part))
