@@ -7,12 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.display import say
 from cli.options import Json
 
 
 def inspect(
     path: Annotated[Path, typer.Argument(help="A dataset, a run or a forecast.")],
     deep: Annotated[bool, typer.Option("--deep", help="Read every byte and verify its checksum.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw a run's training curves, as .png, .svg or .pdf.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Tell what a dataset, run or forecast holds: variables, times, gaps, size, health."""
@@ -21,6 +25,11 @@ def inspect(
     from weatherml.run.inspection import inspect
 
     found = inspect(path, deep=deep)
+    if plot is not None:
+        from weatherml.run.curves import plot_training
+
+        plot_training(path, plot)
+        say(f"training curves: {plot}")
     if as_json:
         print(json.dumps(found, indent=2))
     else:

@@ -3,46 +3,94 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.display import say
+from cli.display import duration, say
 from cli.options import Json, Set
+
+if TYPE_CHECKING:
+    from weatherml.train.planning.report import Report
 
 
 def plan(
     config: Annotated[str | None, typer.Option("--config", help="Experiment: a YAML file or a shipped name.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Model kind (`wml list models`).")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Take grid and channels from this dataset.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Take grid, channels, cases from this dataset.")] = None,
     grid: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS. [default: HRRR's 1059x1799]")] = None,
     channels: Annotated[int | None, typer.Option(min=1, help="Variables. [default: HRRR's 7]")] = None,
+    cases: Annotated[int | None, typer.Option(min=1, help="Cases of an epoch. [default: the hours of 14 days]")] = None,
     vram: Annotated[str | None, typer.Option(help="Memory of the card, for example 24GiB: settings that fit.")] = None,
     low_memory: Annotated[bool, typer.Option("--low-memory", help="The thriftiest settings.")] = False,
+    tflops: Annotated[float | None, typer.Option(min=1e-3, help="What the card sustains, if not at hand.")] = None,
+    timed: Annotated[bool, typer.Option("--time/--no-time", help="Time training on the device at hand.")] = True,
+    apply: Annotated[Path | None, typer.Option("--apply", help="Write the experiment with these settings.")] = None,
     as_json: Json = False,
     assignments: Set = None,
 ) -> None:
-    """Predict parameters, work and peak memory by running the real step on tensors without data."""
+    """Predict memory, work and time by running the real step, and find the cheapest settings that fit a card."""
     import json
 
-    from weatherml.data.stores import open_data
-    from weatherml.files import readable_size
-    from weatherml.run.directory import lineage_of
+    from weatherml.config import dump
+    from weatherml.files import refuse_existing, write_text
     from weatherml.run.experiment import resolve
-    from weatherml.train.budget import default_shape, fit, parse_grid, parse_size
+    from weatherml.train.planning.report import Request, report
+    from weatherml.train.planning.search import Budget
+    from weatherml.train.planning.sizes import parse_grid, parse_size
 
-    experiment = resolve(config, model=model, assignments=assignments or [])
-    if data is not None:
-        shape = lineage_of(open_data(data)).model_shape(experiment)
-    else:
-        shape = default_shape(experiment, grid=parse_grid(grid) if grid else None, channels=channels)
-    found = fit(experiment, shape, vram=parse_size(vram) if vram else None, low_memory=low_memory)
+    if apply is not None:
+        refuse_existing(apply, overwrite=False)
+    request = Request(
+        experiment=resolve(config, model=model, assignments=assignments or []),
+        data=data,
+        grid=parse_grid(grid) if grid else None,
+        channels=channels,
+        cases=cases,
+        budget=Budget(size=parse_size(vram)) if vram else None,
+        low_memory=low_memory,
+        tflops=tflops,
+        timed=timed,
+    )
+    found = report(request)
+    if apply is not None:
+        write_text(apply, dump(found.fit.applied(request.experiment).settings()))
+        say(f"experiment: {apply}; train it with `wml train --config {apply}`")
     if as_json:
         print(json.dumps(found.table()))
-        return
-    say(f"{experiment.model.kind} on {shape.height} x {shape.width} points, {shape.channels} channels")
-    print(f"parameters            {found.plan.parameters:,}")
-    print(f"work of a step        {found.plan.flops_per_step / 1e12:.3g} TFLOP")
-    print(f"memory, training      {readable_size(found.plan.train_peak_bytes)}")
-    print(f"memory, forecasting   {readable_size(found.plan.inference_peak_bytes)}")
-    print("settings              " + ", ".join(f"{key}={value}" for key, value in found.settings.settings().items()))
+    else:
+        _show(found)
+
+
+def _show(found: Report) -> None:
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from weatherml.files import readable_size
+
+    plan = found.fit.plan
+    console, table = Console(), Table(title=found.title, show_header=False)
+    rows = {"parameters": f"{plan.parameters:,}", "work of a step": f"{plan.flops_per_step / 1e12:.3g} TFLOP"}
+    rows["memory, training"] = readable_size(plan.train_peak_bytes)
+    rows |= {f"  {part}": readable_size(size) for part, size in asdict(plan.memory).items()}
+    tiles = f" in tiles: --tile {found.fit.tile}" if found.fit.tile else ""
+    rows["memory, forecasting"] = readable_size(plan.inference_peak_bytes) + tiles
+    rows |= _times(found)
+    rows["settings"] = "\n".join(f"{key}={value}" for key, value in found.fit.settings.settings().items())
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console.print(table)
+
+
+def _times(found: Report) -> dict[str, Any]:
+    time = found.time
+    if time is None:
+        return {}
+    return {
+        "time of a step": f"{time.seconds_per_step:.3g} s",
+        f"  an epoch of {time.cases:,} cases": duration(time.seconds_per_epoch),
+        f"  the run of {time.steps:,} steps": duration(time.seconds),
+        "  on": f"{time.device}, {time.tflops:.3g} TFLOP/s",
+    }

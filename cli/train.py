@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.defaults import RUNS, dataset_path, fresh, timestamp
 from cli.display import bar, say
 from cli.options import Data, Device, DeviceOption, Set
+
+if TYPE_CHECKING:
+    from weatherml.run.experiment import Experiment
 
 
 class Resume(StrEnum):
@@ -32,33 +36,83 @@ def train(
     minutes: Annotated[float | None, typer.Option(help="Length by the clock, instead of steps.")] = None,
     device: DeviceOption = Device.auto,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights, order and noise.")] = None,
+    fit: Annotated[bool, typer.Option("--fit", help="Take the cheapest settings that fit the device.")] = False,
+    vram: Annotated[str | None, typer.Option(help="Memory to fit, for example 24GiB. [default: what is free]")] = None,
     resume: Annotated[Resume, typer.Option(help="Go on with the run if it is there.")] = Resume.auto,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Try learning rates instead, and suggest one; kept where --run says.")
+    ] = False,
     assignments: Set = None,
 ) -> None:
-    """Train a model; an interrupted run goes on when the same command runs again."""
-    from weatherml.errors import UsageError
+    """Train a model; an interrupted run goes on when the same command runs again.
+
+    On several GPUs: `torchrun --nproc-per-node 8 --no-python -- wml train ...`, or `srun wml train ...`.
+    """
     from weatherml.run.experiment import resolve
+    from weatherml.train.planning.choose import fit_experiment
+    from weatherml.train.processes import started
     from weatherml.train.trainer import train
 
-    lengths = {"train.steps": steps, "train.epochs": epochs, "train.minutes": minutes}
-    if sum(length is not None for length in lengths.values()) > 1:
-        raise UsageError("--steps, --epochs and --minutes: give one of them")
-    given = {**lengths, "train.seed": seed}
-    options = [f"{key}={value}" for key, value in given.items() if value is not None]
-    if steps is not None or epochs is not None:  # a configuration's own length must not decide
-        options += [f"{key}=null" for key in ("train.epochs", "train.minutes") if lengths[key] is None]
+    check_memory(fit=fit, vram=vram)
+    options = length_settings({"train.steps": steps, "train.epochs": epochs, "train.minutes": minutes})
+    options += [] if seed is None else [f"train.seed={seed}"]
     experiment = resolve(config, model=model, assignments=[*options, *(assignments or [])])
+    dataset = dataset_path(data or (Path(experiment.data.path) if experiment.data.path else None))
+    if find_lr:
+        suggest_rate(experiment, dataset, device, run)
+        return
     path = run or fresh(RUNS, f"{experiment.model.kind}-{timestamp()}")
+    if fit:
+        experiment, chosen = fit_experiment(experiment, dataset, path, device=device.value, vram=vram)
+        say(chosen)
     with bar("train") as progress:
         done = train(
             experiment,
-            dataset_path(data or (Path(experiment.data.path) if experiment.data.path else None)),
+            dataset,
             path,
             device=device.value,
             resume=resume is Resume.auto,
             display=lambda report: progress(report.step, report.steps, report.note),
         )
+    if started().rank > 0:  # of several processes the first speaks
+        return
     status = done.status()
     if status.get("skill") is not None:
         say(f"last validation: {status['skill']:.3f} x the error of {status['reference']}")
     print(f"run: {done.path}")
+
+
+def check_memory(*, fit: bool, vram: str | None) -> None:
+    """Refuse a memory that nothing is fitted to, and to fit several processes to what each finds free."""
+    from weatherml.errors import UsageError
+    from weatherml.train.processes import started
+
+    if vram is not None and not fit:
+        raise UsageError("--vram: has no effect without --fit; add it")
+    if fit and vram is None and started().size > 1:
+        raise UsageError("--fit: several processes may find different memory free; give --vram")
+
+
+def length_settings(lengths: Mapping[str, float | None]) -> list[str]:
+    """The run's length as assignments: the one that was given, and no other that a configuration may hold."""
+    from weatherml.errors import UsageError
+
+    given = [f"{key}={value}" for key, value in lengths.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError("--steps, --epochs and --minutes: give one of them")
+    if not given or lengths["train.minutes"] is not None:  # minutes decide over all others
+        return given
+    return given + [f"{key}=null" for key in ("train.epochs", "train.minutes") if lengths[key] is None]
+
+
+def suggest_rate(experiment: Experiment, dataset: Path, device: Device, folder: Path | None) -> None:
+    """Sweep the learning rate and print what to set; the curve is kept in `folder` where there is one."""
+    from weatherml.train.lr_finder import find_rate
+
+    sweep = find_rate(experiment, dataset, device=device.value)
+    for rate, loss in sweep.table():
+        say(f"  lr {rate:.1e}  loss {loss:.4f}")
+    say(f"  breaks at {sweep.breaks_at:.1e}" if sweep.breaks_at else "  never breaks")
+    if folder is not None:
+        sweep.save(folder)
+    print(f"train.lr: {sweep.suggested:.2g}")

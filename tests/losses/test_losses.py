@@ -219,3 +219,34 @@ def test_weather_weights_are_set_one_by_one() -> None:
 def test_weather_refuses_what_it_cannot_sum(weights: object, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(LOSSES["weather"], {"weights": weights}, at="loss")
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_the_parts_of_variables_add_up(name: str) -> None:
+    """What is remembered is the mean of the calls, and forgotten once it was asked for."""
+    prediction, target, mask = make_fields()
+    target = (target > 0).float() if LOSSES[name].logits else target
+    loss = make_loss(name)
+    one, other = loss(prediction, target, mask), loss(2 * prediction, target, mask)
+    with torch.no_grad():
+        loss(3 * prediction, target, mask)  # validation
+    parts = loss.contributions()
+    assert parts.shape == (2,)
+    assert (parts > 0).all()
+    torch.testing.assert_close(parts.sum(), (one + other) / 2)
+    assert loss.contributions().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_a_variable_that_is_told_perfectly_contributes_nothing(name: str) -> None:
+    prediction, target, mask = make_fields()
+    if LOSSES[name].logits:
+        target = (target > 0).float()
+        prediction[:, :, 0] = 1e4 * (2 * target[:, :, 0] - 1)
+    else:
+        prediction[:, :, 0] = target[:, :, 0]
+    loss = make_loss(name)
+    total = loss(prediction, target, mask)
+    told, other = loss.contributions().tolist()
+    assert told == pytest.approx(0, abs=1e-6)
+    assert other == pytest.approx(float(total))

@@ -19,9 +19,9 @@ from weatherml.nn.blocks import (
     ResidualBlock,
     Stage,
     Up,
-    set_checkpointing,
 )
 from weatherml.nn.padding import Padding
+from weatherml.nn.recompute import Checkpointing, set_checkpointing
 
 MODES = ["zeros", "reflect", "circular"]
 
@@ -168,16 +168,16 @@ def test_checkpointing_changes_memory_and_nothing_else() -> None:
     nn.init.normal_(network[1].outward[-1].weight)
     x = torch.randn(2, 3, 6, 6)
 
-    def gradients(on: bool) -> tuple[list[torch.Tensor], int]:
+    def gradients(level: Checkpointing) -> tuple[list[torch.Tensor], int]:
         kept: list[int] = []
         network.zero_grad()
-        set_checkpointing(network, on)
+        set_checkpointing(network, level)
         torch.manual_seed(3)  # the dropout of the second computation is that of the first
         with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
             loss = network(x).square().sum()
         loss.backward()
         return [p.grad.clone() for p in network.parameters() if p.grad is not None], sum(kept)
 
-    (kept_all, most), (kept_inputs, least) = gradients(False), gradients(True)
+    (kept_all, most), (kept_inputs, least) = gradients("none"), gradients("blocks")
     assert all(torch.equal(a, b) for a, b in zip(kept_all, kept_inputs, strict=True))
     assert least < most / 2

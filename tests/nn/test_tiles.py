@@ -154,7 +154,7 @@ def test_every_point_is_computed_once(mode: str, size: int, halo: int) -> None:
 
 
 def test_tiles_begin_where_coarse_points_do() -> None:
-    assert Tiling(size=50, halo=17).aligned(8) == Tiling(size=56, halo=24)
+    assert Tiling(size=50, halo=17).aligned(8) == Tiling(size=56, halo=24, multiple=8)
 
 
 def test_a_vector_condition_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:

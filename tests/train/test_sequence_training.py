@@ -12,7 +12,7 @@ from weatherml.losses import LOSSES
 from weatherml.models import MODELS
 from weatherml.run.directory import open_run
 from weatherml.run.experiment import resolve
-from weatherml.train.plan import plan
+from weatherml.train.planning.plan import plan
 from weatherml.train.trainer import train
 
 SMALL = ["model.base_features=8", "train.warmup=5", "train.lr=0.005", "train.validation.every=60"]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from weatherml.config import Config
 from weatherml.fields import Fields
+from weatherml.nn.tally import Tally
 from weatherml.registry import Registry
 
 LOSSES: Registry[LossConfig] = Registry("losses")
@@ -66,10 +67,26 @@ class LossModule(nn.Module, ABC):
         self.register_buffer("scale", weights.scale.view(-1, 1, 1), persistent=False)
         self.register_buffer("variable", weights.variable.view(-1, 1, 1), persistent=False)
         self.register_buffer("rows", weights.rows.view(-1, 1), persistent=False)
+        self.tally = Tally(2, len(weights.variable))
 
-    @abstractmethod
     def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
         """The mean weighted loss over the points where `mask` is True; a scalar in float32."""
+        parts = self.parts(prediction, target, mask)
+        if torch.is_grad_enabled():  # validation does not count
+            self.tally.sums += torch.stack([parts.detach(), torch.ones_like(parts)])
+        return parts.sum()
+
+    @abstractmethod
+    def parts(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """(C,) what each variable adds to the loss; in float32."""
+
+    def contributions(self) -> Tensor:
+        """(C,) what each variable added to the loss, the mean of training's calls since this was last asked.
+
+        It stays on the device: only who reads the numbers waits for them.
+        """
+        parts, calls = self.tally.take().unbind()
+        return parts / calls.clamp_min(1)
 
     def error(self, prediction: Fields, target: Fields, mask: Tensor) -> Fields:
         """The error in units of a one-step change, 0 where masked, in float32 or better."""
@@ -80,9 +97,38 @@ class LossModule(nn.Module, ABC):
         return mask * (self.rows * self.variable)
 
     def mean(self, values: Fields, mask: Tensor) -> Tensor:
-        """The mean over unmasked points, weighted by area and variable."""
-        weight = self.weight(mask)
-        return ratio((values * weight).sum(), weight.sum())
+        """(C,) what each variable adds to the mean over unmasked points, weighted by area and variable."""
+        return shares(values, self.weight(mask))
+
+
+class FieldLoss(LossModule):
+    """A sum of means over the points of all variables: they may be added up variable by variable."""
+
+    def parts(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """(C,) shares in the sum of the means."""
+        return means(self.sums(prediction, target, mask))
+
+    @abstractmethod
+    def sums(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """(K, 2, C): of each of K means the sums over each variable's points, and those of the weights."""
+
+
+def means(sums: Tensor) -> Tensor:
+    """(C,) what each variable adds to the sum of K means, from (K, 2, C)."""
+    totals, weights = sums.unbind(1)
+    return ratio(totals, weights.sum(-1, keepdim=True)).sum(0)
+
+
+def weighted(values: Fields, weight: Tensor) -> Tensor:
+    """(2, C): the sums of (B, L, C, ...) values by their weights, and of the weights."""
+    others = [dim for dim in range(values.ndim) if dim != 2]
+    return torch.stack([(values * weight).sum(others), weight.sum(others)])
+
+
+def shares(values: Fields, weight: Tensor) -> Tensor:
+    """(C,) what each variable of (B, L, C, ...) values adds to their weighted mean."""
+    others = [dim for dim in range(values.ndim) if dim != 2]
+    return ratio((values * weight).sum(others), weight.sum())
 
 
 def precise(x: Tensor) -> Tensor:

@@ -20,8 +20,8 @@ class CombinedLoss(LossModule):
         super().__init__(weights)
         self.config = config
 
-    def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
-        """The loss over unmasked points, weighted by area and variable."""
+    def parts(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """(C,) shares in the loss over unmasked points, weighted by area and variable."""
         config = self.config
         logits, truth = (torch.where(mask, precise(field), 0.0) for field in (prediction, target))
         focal = self.mean(focal_loss(logits, truth, alpha=config.alpha, gamma=config.gamma), mask)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from weatherml.fields import Fields
-from weatherml.losses.base import LOSSES, LossConfig, LossModule, Weights, precise, ratio
+from weatherml.losses.base import LOSSES, LossConfig, LossModule, Weights, precise, shares
 from weatherml.losses.spectral import multiplicity
 
 
@@ -28,8 +28,8 @@ class CRPSLoss(LossModule):
         super().__init__(weights)
         self.members, self.fair, self.spectral, self.blocks = members, fair, spectral, blocks
 
-    def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
-        """The score of (B * M, L, C, H, W) against (B, L, C, H, W)."""
+    def parts(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """(C,) shares in the score of (B * M, L, C, H, W) against (B, L, C, H, W)."""
         members = precise(prediction).view(len(target), -1, *target.shape[1:]).unbind(1)
         fields = [torch.where(mask, member, 0.0) / self.scale for member in (*members, precise(target))]
         total = self.mean(almost_fair_crps(fields[:-1], fields[-1], self.fair), mask)
@@ -43,7 +43,7 @@ class CRPSLoss(LossModule):
         weight = self.weight(mask)
         share = _block_means(weight, size)
         means = [_block_means(field * weight, size) / share.clamp_min(1e-12) for field in fields]
-        return ratio((almost_fair_crps(means[:-1], means[-1], self.fair) * share).sum(), share.sum())
+        return shares(almost_fair_crps(means[:-1], means[-1], self.fair), share)
 
     def _of_waves(self, fields: list[Tensor], mask: Tensor) -> Tensor:
         """The score of the real and imaginary parts of the spectrum."""
@@ -53,7 +53,7 @@ class CRPSLoss(LossModule):
         score = almost_fair_crps(waves[:-1], waves[-1], self.fair)
         field = (score * columns).mean(dim=(-3, -2, -1)) / columns.mean()
         share = self.weight(mask).mean(dim=(-2, -1))
-        return ratio((field * share).sum(), share.sum())
+        return shares(field, share)
 
 
 def _block_means(fields: Tensor, size: int) -> Tensor:

@@ -7,11 +7,11 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from weatherml.fields import Fields
-from weatherml.losses.base import LOSSES, LossConfig, LossModule, Weights, precise
+from weatherml.losses.base import LOSSES, FieldLoss, LossConfig, LossModule, Weights, precise, weighted
 from weatherml.losses.rare import dice_loss, soft_focal_loss
 
 
-class ExceedanceLoss(LossModule):
+class ExceedanceLoss(FieldLoss):
     """Mean over thresholds of focal + dice loss on `state > threshold`, softened on both sides alike.
 
     An event is sigmoid((state - threshold) / width) of the prediction and of the truth, so that a perfect
@@ -22,19 +22,21 @@ class ExceedanceLoss(LossModule):
         super().__init__(weights)
         self.config = config
 
-    def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
-        """The loss over unmasked points, weighted by area and variable."""
+    def sums(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """Two means for each threshold."""
         state, truth = (torch.where(mask, precise(field), 0.0) for field in (prediction, target))
-        return torch.stack([self._at(threshold, state, truth, mask) for threshold in self.config.thresholds]).mean()
+        return torch.cat([self._at(threshold, state, truth, mask) for threshold in self.config.thresholds])
 
     def _at(self, threshold: float, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
-        config = self.config
+        config, share, weight = self.config, 1 / len(self.config.thresholds), self.weight(mask)
         logits, truth = ((state - threshold) / (config.width * self.scale) for state in (prediction, target))
-        focal = self.mean(soft_focal_loss(logits, truth, alpha=config.alpha, gamma=config.gamma), mask)
+        focal = soft_focal_loss(logits, truth, alpha=config.alpha, gamma=config.gamma)
+        variable = self.variable.flatten()
         dice = dice_loss(
             logits.sigmoid(), truth.sigmoid(), mask * self.rows, variable=self.variable, smooth=config.smooth
         )
-        return config.focal * focal + config.dice * dice
+        of_variables = torch.stack([share * config.dice * dice * variable.sum(), variable])
+        return torch.stack([weighted(share * config.focal * focal, weight), of_variables])
 
 
 @LOSSES.register("exceedance")

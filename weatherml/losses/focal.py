@@ -20,11 +20,11 @@ class FocalLoss(LossModule):
         super().__init__(weights)
         self.alpha, self.gamma, self.reduction = alpha, gamma, reduction
 
-    def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
-        """The loss over unmasked points, weighted by area and variable."""
+    def parts(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """(C,) shares in the loss over unmasked points, weighted by area and variable."""
         logits, truth = (torch.where(mask, precise(field), 0.0) for field in (prediction, target))
         loss = focal_loss(logits, truth, alpha=self.alpha, gamma=self.gamma)
-        return self.mean(loss, mask) if self.reduction == "mean" else (loss * self.weight(mask)).sum()
+        return self.mean(loss, mask) if self.reduction == "mean" else (loss * self.weight(mask)).sum((0, 1, 3, 4))
 
 
 @LOSSES.register("focal")

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from weatherml.fields import Fields
-from weatherml.losses.base import LOSSES, LossConfig, LossModule, Weights, ratio
+from weatherml.losses.base import LOSSES, FieldLoss, LossConfig, LossModule, Weights, weighted
 
 
-class GradientLoss(LossModule):
+class GradientLoss(FieldLoss):
     """Mean of |error(i) - error(j)| over neighbours i, j along y and x (Mathieu et al. 2016, arXiv 1511.05440)."""
 
-    def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
-        """The mean over pairs with both points unmasked; nothing wraps around."""
+    def sums(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """Over pairs with both points unmasked; nothing wraps around."""
         error, weight = self.error(prediction, target, mask), self.weight(mask)
-        total, weights = error.new_zeros(()), error.new_zeros(())
+        along = []
         for dim in (-2, -1):
             pair = _first(weight, dim).minimum(_last(weight, dim))  # 0 where either point is masked
-            total = total + (pair * error.diff(dim=dim).abs()).sum()
-            weights = weights + pair.sum()
-        return ratio(total, weights)
+            along.append(weighted(error.diff(dim=dim).abs(), pair))
+        return torch.stack(along).sum(0, keepdim=True)
 
 
 def _first(x: Tensor, dim: int) -> Tensor:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 
 from weatherml.fields import Fields
-from weatherml.losses.base import LOSSES, LossConfig, LossModule, Weights
+from weatherml.losses.base import LOSSES, FieldLoss, LossConfig, LossModule, Weights, weighted
 
 
-class L1Loss(LossModule):
+class L1Loss(FieldLoss):
     """Mean of |error|."""
 
-    def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
-        """The mean absolute error in units of one step's change."""
-        return self.mean(self.error(prediction, target, mask).abs(), mask)
+    def sums(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """The absolute error in units of one step's change."""
+        return weighted(self.error(prediction, target, mask).abs(), self.weight(mask))[None]
 
 
 @LOSSES.register("l1")

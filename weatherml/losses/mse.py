@@ -5,15 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 
 from weatherml.fields import Fields
-from weatherml.losses.base import LOSSES, LossConfig, LossModule, Weights
+from weatherml.losses.base import LOSSES, FieldLoss, LossConfig, LossModule, Weights, weighted
 
 
-class MSELoss(LossModule):
+class MSELoss(FieldLoss):
     """Mean of error²."""
 
-    def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
-        """The mean square error in units of one step's change, squared."""
-        return self.mean(self.error(prediction, target, mask).square(), mask)
+    def sums(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """The square error in units of one step's change, squared."""
+        return weighted(self.error(prediction, target, mask).square(), self.weight(mask))[None]
 
 
 @LOSSES.register("mse")

@@ -51,7 +51,9 @@ def class_weight(target: Fields, alpha: float) -> Fields:
 
 
 def dice_loss(probability: Fields, target: Fields, weight: Tensor, *, variable: Tensor, smooth: float) -> Tensor:
-    """1 - (2 sum pq + smooth) / (sum p² + sum q² + smooth), mean over variables (Milletari et al. 2016, 1606.04797).
+    """1 - (2 sum pq + smooth) / (sum p² + sum q² + smooth) (Milletari et al. 2016, arXiv 1606.04797).
+
+    (V,), what each variable adds to the mean over variables.
 
     The overlap of the event as told and as it was, over the whole batch: where a case is one point, a case alone has
     none. Points where no event is told or was count nothing, however many they are.
@@ -67,4 +69,4 @@ def dice_loss(probability: Fields, target: Fields, weight: Tensor, *, variable: 
     overlap = (weight * probability * target).sum(points)
     total = (weight * (probability.square() + target.square())).sum(points)
     loss = 1 - (2 * overlap + smooth) / (total + smooth)
-    return ratio((loss * variable.flatten()).sum(), variable.sum())
+    return ratio(loss * variable.flatten(), variable.sum())

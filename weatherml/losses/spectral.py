@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from weatherml.fields import Fields
-from weatherml.losses.base import LOSSES, LossConfig, LossModule, Weights, precise, ratio
+from weatherml.losses.base import LOSSES, FieldLoss, LossConfig, LossModule, Weights, precise, weighted
 
 
-class SpectralLoss(LossModule):
+class SpectralLoss(FieldLoss):
     """Mean over wavenumbers of | |F(prediction)| - |F(target)| |, F the orthonormal two-dimensional FFT.
 
     The amplitudes are those of the states, in units of one step's change. By Parseval's theorem an error
@@ -17,13 +17,13 @@ class SpectralLoss(LossModule):
     mean, in both; area weights enter as their root, so that the power is weighted by area.
     """
 
-    def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
-        """The mean over wavenumbers, then over fields by their variable's weight and share of known points."""
+    def sums(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """The mean over wavenumbers, of fields weighted by their variable and share of known points."""
         difference = (self._amplitude(prediction, mask) - self._amplitude(target, mask)).abs()
         columns = multiplicity(mask.shape[-1]).to(difference)
         field = (difference * columns).mean(dim=(-2, -1)) / columns.mean()
         known = self.weight(mask).mean(dim=(-2, -1))
-        return ratio((field * known).sum(), known.sum())
+        return weighted(field, known)[None]
 
     def _amplitude(self, state: Fields, mask: Tensor) -> Tensor:
         with torch.autocast(state.device.type, enabled=False):

@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
 
+import torch
 from pydantic import Field, NonNegativeFloat, field_validator
 from torch import Tensor, nn
 
 from weatherml.fields import Fields
-from weatherml.losses.base import LOSSES, LossConfig, LossModule, Weights
+from weatherml.losses.base import LOSSES, FieldLoss, LossConfig, LossModule, Weights, means
+from weatherml.nn.recompute import Recomputing
 from weatherml.registry import suggest
 
 TERMS = {"l1": 0.4, "spectral": 0.3, "mse": 0.2, "gradient": 0.1}
 
 
-class WeatherLoss(LossModule):
-    """Sum of weight * loss over the terms."""
+class WeatherLoss(Recomputing, LossModule):
+    """Sum of weight * loss over the terms.
 
-    def __init__(self, weights: Weights, terms: Mapping[str, LossModule], factors: Mapping[str, float]) -> None:
+    It goes variable by variable, so that what it holds on the way is of one variable; with any level of
+    checkpointing each is computed again in the backward pass.
+
+    Args:
+        weights: of all variables.
+        terms: for each variable its losses by name.
+        factors: the weight of each term.
+    """
+
+    def __init__(
+        self, weights: Weights, terms: Sequence[Mapping[str, FieldLoss]], factors: Mapping[str, float]
+    ) -> None:
         super().__init__(weights)
-        self.terms = nn.ModuleDict(terms)
+        self.terms = nn.ModuleList(nn.ModuleDict(of_one) for of_one in terms)
         self.factors = dict(factors)
 
-    def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
-        """The weighted sum."""
-        total = self.scale.new_zeros(())
-        for name, term in self.terms.items():
-            total = total + self.factors[name] * term(prediction, target, mask)
-        return total
+    def parts(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
+        """(C,) shares in the weighted sum."""
+        if not self.factors:
+            return torch.zeros_like(self.variable.flatten())
+        variables = zip(
+            self.terms, *(torch.split(fields, 1, dim=2) for fields in (prediction, target, mask)), strict=True
+        )
+        compute = self._sums if self.checkpointing == "none" else partial(self.recomputed, self._sums)
+        return means(torch.cat([compute(*variable) for variable in variables], dim=-1))
+
+    def _sums(self, terms: Mapping[str, FieldLoss], *fields: Tensor) -> Tensor:
+        """(K, 2, 1) of one variable, see `FieldLoss.sums`."""
+        found = []
+        for name, factor in self.factors.items():
+            totals, weights = terms[name].sums(*fields).unbind(1)
+            found.append(torch.stack([factor * totals, weights], dim=1))
+        return torch.cat(found)
 
 
 @LOSSES.register("weather")
@@ -58,7 +83,14 @@ class Weather(LossConfig):
     def build(self, weights: Weights) -> LossModule:
         """The sum of the terms with these weights."""
         factors = {name: factor for name, factor in self.weights.items() if factor > 0}
-        return WeatherLoss(weights, {name: LOSSES[name]().build(weights) for name in factors}, factors)
+        ones = zip(torch.split(weights.scale, 1), torch.split(weights.variable, 1), strict=True)
+        each = [Weights(scale=scale, variable=variable, rows=weights.rows) for scale, variable in ones]
+        return WeatherLoss(weights, [_terms(factors, one) for one in each], factors)
+
+
+def _terms(names: Iterable[str], weights: Weights) -> dict[str, FieldLoss]:
+    """The losses of these names, all of the kind that adds up variable by variable."""
+    return {name: cast(FieldLoss, LOSSES[name]().build(weights)) for name in names}
 
 
 def _is_term(loss: type[LossConfig]) -> bool:

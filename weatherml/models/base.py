@@ -67,6 +67,13 @@ class Model(nn.Module, ABC):
         prediction: Fields = self(batch)
         return prediction
 
+    def within(self, work: Callable[[Model], Tensor]) -> Tensor:
+        """What `work` makes of the model, such as a loss over several steps.
+
+        Where several processes train, this is the one call that their strategy sees of a forward pass.
+        """
+        return work(self)
+
     def diagnostics(self) -> dict[str, float]:
         """What training is to log beside the loss, of the batches since the last call."""
         return {}

@@ -40,6 +40,7 @@ class DDPM(UNet):
         embedding: width of the noise level's vector.
         attention: see `unet`; the two coarsest levels unless given, as in the founding plan.
         norm: see `unet`.
+        mean_norm: of the deterministic network beside; `norm` where it is not given.
         scaled_inputs: see `unet`.
     """
 
@@ -60,6 +61,7 @@ class DDPM(UNet):
     embedding: PositiveInt = 64
     attention: tuple[NonNegativeInt, ...] = (2, 3)
     norm: NormKind = "point"
+    mean_norm: NormKind | None = None
     scaled_inputs: bool = True
 
     @model_validator(mode="before")
@@ -75,6 +77,10 @@ class DDPM(UNet):
         """Whether a deterministic network of it predicts the change: where its error is drawn."""
         return self.target == "forecast-error"
 
+    @property
+    def _mean(self) -> UNet:
+        return self.model_copy(update={"norm": self.mean_norm or self.norm})
+
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""
         schedule = Schedule(curve=self.schedule, steps=self.timesteps)
@@ -88,7 +94,7 @@ class DDPM(UNet):
             spacing=schedule.trailing if self.spacing == "trailing" else lambda steps: schedule.nearest(tangent(steps)),
             prediction=self.prediction,
             target=self.target,
-            mean=self.changing(shape) if self.target == "forecast-error" else None,
+            mean=self._mean.changing(shape) if self.target == "forecast-error" else None,
             encoder=self._encoder(shape, inputs.channels) if self.condition_features else None,
             embedding=self.embedding,
             drop=self.drop,

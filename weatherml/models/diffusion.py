@@ -16,6 +16,7 @@ from weatherml.fields import Batch, Fields, Noise, Shape
 from weatherml.models.base import GenerativeModel, Loss, free_noise
 from weatherml.models.prediction import ChangeModel, change_scale
 from weatherml.nn.embedding import LevelEmbedding
+from weatherml.nn.tally import Tally
 
 Target = Literal["change", "forecast-error", "state"]
 BINS, BIN_ENDS = 8, (0.01, 100.0)
@@ -193,17 +194,15 @@ class DiffusionModel(GenerativeModel):
         return fields.view(len(fields), *self.spread.shape[:2], *fields.shape[-2:])
 
 
-class LevelWatch(nn.Module):
-    """The mean squared error of a denoising network in bins of ln sigma; sums stay on the device until read."""
+class LevelWatch(Tally):
+    """The mean squared error of a denoising network in bins of ln sigma."""
 
     edges: Tensor
-    sums: Tensor
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(2, BINS + 2)
         low, high = (math.log10(end) for end in BIN_ENDS)
         self.register_buffer("edges", torch.logspace(low, high, BINS + 1), persistent=False)
-        self.register_buffer("sums", torch.zeros(2, BINS + 2), persistent=False)
 
     def see(self, sigma: Tensor, error: Tensor) -> None:
         """Count a batch: levels (B, 1, 1, 1) and errors (B, ...)."""
@@ -213,7 +212,6 @@ class LevelWatch(nn.Module):
 
     def read(self) -> dict[str, float]:
         """The mean of each bin that was seen since the last call, by the bin's lower end."""
-        squared, count = self.sums.tolist()
-        self.sums.zero_()
+        squared, count = self.take().tolist()
         names = ["below", *(f"{edge:.2g}" for edge in self.edges.tolist())]
         return {f"sigma/{name}": total / n for name, total, n in zip(names, squared, count, strict=True) if n}

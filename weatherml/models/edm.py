@@ -37,6 +37,7 @@ class EDM(UNet):
         sigma_max: the greatest.
         embedding: width of the noise level's vector.
         norm: see `unet`.
+        mean_norm: of the deterministic network beside; `norm` where it is not given.
         scaled_inputs: see `unet`.
     """
 
@@ -52,6 +53,7 @@ class EDM(UNet):
     sigma_max: PositiveFloat = 80.0
     embedding: PositiveInt = 64
     norm: NormKind = "point"
+    mean_norm: NormKind | None = None
     scaled_inputs: bool = True
 
     @field_validator("levels", mode="before")
@@ -70,6 +72,10 @@ class EDM(UNet):
         """Whether a deterministic network of it predicts the change: where its error is drawn."""
         return self.target == "forecast-error"
 
+    @property
+    def _mean(self) -> UNet:
+        return self.model_copy(update={"norm": self.mean_norm or self.norm})
+
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""
         inputs = self.inputs(shape)
@@ -82,6 +88,6 @@ class EDM(UNet):
             spacing=partial(SPACINGS[self.spacing], low=self.sigma_min, high=self.sigma_max),
             prediction="edm",
             target=self.target,
-            mean=self.changing(shape) if self.target == "forecast-error" else None,
+            mean=self._mean.changing(shape) if self.target == "forecast-error" else None,
             embedding=self.embedding,
         )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
+from weatherml.errors import ConfigError
 from weatherml.nn.padding import Padding, extend
+from weatherml.nn.recompute import Checkpointing, Recomputing
 
 NormKind: TypeAlias = Literal["group", "point", "none"]
 
@@ -91,28 +92,41 @@ def no_norm(channels: int) -> nn.Module:  # noqa: ARG001 - the form of a norm
 NORMS: dict[NormKind, Callable[[int], nn.Module]] = {"group": Norm, "point": PointNorm, "none": no_norm}
 
 
-class Block(nn.Module, ABC):
+class Block(Recomputing, ABC):
     """A part of a network that can forget its activations and compute them again in the backward pass."""
-
-    checkpointing = False
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The block's output, of the input's shape."""
-        if self.checkpointing and torch.is_grad_enabled():
-            again: Tensor = checkpoint(self.compute, x, condition, use_reentrant=False)
-            return again
+        if self.checkpointing == "blocks":
+            return self.recomputed(self.compute, x, condition)
         return self.compute(x, condition)
+
+    def set_checkpointing(self, level: Checkpointing) -> None:
+        """Choose what is kept; tiles are for a network to choose.
+
+        Raises:
+            ConfigError: `tiles`, from a network that does not know them.
+        """
+        if level == "tiles":
+            raise ConfigError("train.checkpointing: tiles are for U-Nets; take blocks")
+        super().set_checkpointing(level)
 
     @abstractmethod
     def compute(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """The computation that `forward` may run twice."""
 
 
-def set_checkpointing(network: nn.Module, on: bool) -> None:
-    """Let every block of a network keep its input alone for the backward pass, or all its activations."""
-    for module in network.modules():
-        if isinstance(module, Block):
-            module.checkpointing = on
+class Activated(Recomputing, nn.Sequential):
+    """Norm, SiLU and the convolution that follows; of the first two nothing is kept where memory is asked for."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in nn.Sequential
+        """The output of the last layer."""
+        return self._through(input) if self.checkpointing == "none" else self.recomputed(self._through, input)
+
+    def _through(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x
 
 
 class FiLM(nn.Module):
@@ -166,17 +180,24 @@ class ResidualBlock(Block):
         condition: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
-        self.inward = nn.Sequential(NORMS[norm](width), nn.SiLU(), Conv(width, width, padding=padding))
+        self.inward = Activated(NORMS[norm](width), nn.SiLU(), Conv(width, width, padding=padding))
         self.norm = NORMS[norm](width)
         self.outward = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), Conv(width, width, padding=padding, zero=True))
         self.condition = condition(width) if condition else None
 
     def compute(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """Add the branch to its input."""
-        branch = self.norm(self.inward(x))
+        branch = self.inward(x)
+        if self.checkpointing == "none":
+            return x + self.activate(branch, condition)
+        return x + self.recomputed(self.activate, branch, condition)
+
+    def activate(self, branch: Tensor, condition: Tensor | None) -> Tensor:
+        """The second half of the branch."""
+        branch = self.norm(branch)
         if self.condition is not None:
             branch = self.condition(branch, condition)
-        out: Tensor = x + self.outward(branch)
+        out: Tensor = self.outward(branch)
         return out
 
 
@@ -203,8 +224,20 @@ class Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """From (B, inputs, H, W) to (B, outputs, H/2, W/2)."""
-        coarse: Tensor = self.conv(functional.avg_pool2d(x, 2))
+        coarse: Tensor = self.conv(_Halved.apply(x))  # type: ignore[no-untyped-call]
         return coarse
+
+
+class _Halved(torch.autograd.Function):
+    """The mean of 2 x 2 points; torch's own keeps its input, of which the backward pass asks nothing."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004 - the form of a Function
+        return functional.avg_pool2d(x, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004
+        return functional.interpolate(gradients[0] / 4, scale_factor=2, mode="nearest")
 
 
 class Up(nn.Module):

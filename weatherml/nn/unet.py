@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from weatherml.errors import ConfigError
 from weatherml.nn.attention import SelfAttention
-from weatherml.nn.blocks import NORMS, Conv, Down, NormKind, ResidualBlock, Stage, Up
+from weatherml.nn.blocks import NORMS, Activated, Conv, Down, NormKind, ResidualBlock, Stage, Up
 from weatherml.nn.padding import Padding, pad_to_multiple
+from weatherml.nn.recompute import Checkpointing, Recomputing, set_checkpointing
+from weatherml.nn.tiled import Part
 from weatherml.nn.tiles import Tiling
 
+TILE_NUMBERS = 5 * 2**19
+"""Of one tensor of a tile without its halo, where a network goes tile by tile: 256 x 256 points of 40 channels."""
 
-class UNet(nn.Module):
+
+class UNet(Recomputing):
     """From (B, inputs, H, W) to (B, outputs, H, W).
 
     Each level has an encoder stage on the way down and a decoder stage on the way up; the skip
@@ -58,8 +66,9 @@ class UNet(nn.Module):
             return Stage(*residual, *([SelfAttention(widths[level], norm=norm)] if level in attention else []))
 
         levels = range(len(widths))
-        self.padding, self.blocks = padding, blocks
+        self.padding, self.blocks, self.widths = padding, blocks, tuple(widths)
         self.pools = norm == "group" or bool(attention)
+        self.cuttable = norm != "group" and set(attention) <= {levels[-1]}
         self.tiling: Tiling | None = None
         self.stem = Conv(inputs, widths[0], padding=padding)
         self.encoder = nn.ModuleList(stage(level) for level in levels)
@@ -67,7 +76,7 @@ class UNet(nn.Module):
         self.decoder = nn.ModuleList(stage(level) for level in levels)
         self.ups = nn.ModuleList(Up(coarse, fine, padding=padding) for fine, coarse in pairwise(widths))
         last = Conv(widths[0], outputs, padding=padding, zero=zero)
-        self.head = nn.Sequential(NORMS[norm](widths[0]), nn.SiLU(), last)
+        self.head = Activated(NORMS[norm](widths[0]), nn.SiLU(), last)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Pad to whole coarse points, go down and up, crop to the grid again.
@@ -78,6 +87,8 @@ class UNet(nn.Module):
                 level sees at its own resolution.
         """
         height, width = x.shape[-2:]
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))  # as the stem would, but before the copy with its edges
         x = self._whole(x)
         if condition is not None and condition.shape[-2:] != (1, 1):
             condition = self._whole(condition)
@@ -95,6 +106,8 @@ class UNet(nn.Module):
 
     def compute(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """The output on the whole of `x` at once, whose size divides into coarse points."""
+        if self.checkpointing == "tiles":
+            return self._in_tiles(x, self._conditions(condition))
         fine, *coarser = self._conditions(condition)
         x = self.encoder[0](self.stem(x), fine)
         skips = []
@@ -107,6 +120,68 @@ class UNet(nn.Module):
             x = stage(up(x) + skips.pop(), levels.pop())
         out: Tensor = self.head(x)
         return out
+
+    def set_checkpointing(self, level: Checkpointing) -> None:
+        """Choose what is kept for the backward pass.
+
+        In tiles, the blocks of a tile keep their convolutions' outputs, and the coarsest level goes block by block.
+
+        Raises:
+            ConfigError: tiles of what pools over the whole domain.
+        """
+        if level == "tiles" and not self.cuttable:
+            raise ConfigError(
+                "train.checkpointing: tiles of a network that pools over the whole domain (model.norm=group, or "
+                "attention above the coarsest level) would differ; take blocks, or model.norm=point"
+            )
+        super().set_checkpointing("activations" if level == "tiles" else level)
+        self.checkpointing = level
+        if level == "tiles":
+            for stage in (self.encoder[-1], self.decoder[-1]):
+                set_checkpointing(stage, "blocks")
+
+    def _in_tiles(self, x: Tensor, conditions: list[Tensor | None]) -> Tensor:
+        """The same as `compute`, each level from its input tile by tile, down and up.
+
+        On the way up a tile computes its skip connection again: no tensor of a level's width exists whole, save what
+        enters and leaves the level.
+        """
+        entered, bottom = [], len(self.downs)
+        for level in range(bottom):
+            entered.append(x)
+            inward = [*self._inward(level), self.downs[level]]
+            x = self._part(level, self._descend, inward).run(x, conditions[level])
+        x = self._ascend(bottom, x, conditions[bottom])
+        for level in reversed(range(bottom)):
+            outward = [*self._inward(level), self.ups[level], self.decoder[level], *([] if level else [self.head])]
+            x = self._part(level, self._ascend, outward).run(entered.pop(), conditions[level], x)
+        return x
+
+    def _descend(self, level: int, x: Tensor, condition: Tensor | None) -> Tensor:
+        """What enters the next coarser level."""
+        down: Tensor = self.downs[level](self._encoded(level, x, condition))
+        return down
+
+    def _ascend(self, level: int, x: Tensor, condition: Tensor | None, below: Tensor | None = None) -> Tensor:
+        """What leaves the level, from what entered it and what left the coarser one."""
+        x = self._encoded(level, x, condition)
+        if below is not None:
+            x = self.ups[level](below) + x
+        x = self.decoder[level](x, condition)
+        return self.head(x) if level == 0 else x
+
+    def _encoded(self, level: int, x: Tensor, condition: Tensor | None) -> Tensor:
+        x = self.stem(x) if level == 0 else x
+        encoded: Tensor = self.encoder[level](x, condition)
+        return encoded
+
+    def _inward(self, level: int) -> list[nn.Module]:
+        return [self.encoder[level], *([] if level else [self.stem])]
+
+    def _part(self, level: int, compute: Callable[..., Tensor], modules: list[nn.Module]) -> Part:
+        size = math.isqrt(TILE_NUMBERS // self.widths[level])
+        tiling = Tiling(size=size, halo=4 * self.blocks + 2).aligned(2)
+        return Part(compute=partial(compute, level), modules=modules, tiling=tiling, padding=self.padding)
 
     def _whole(self, x: Tensor) -> Tensor:
         return pad_to_multiple(x, 2 ** len(self.downs), self.padding)

@@ -147,24 +147,6 @@ def load_weights(model: Model, weights: checkpoint.Weights, path: Path) -> None:
     model.load_state_dict(weights)
 
 
-def start_from(model: Model, other: Run) -> tuple[list[str], list[str]]:
-    """Give a fresh model what another run has learnt, weight by weight, as far as names and sizes agree.
-
-    Returns:
-        The names of the weights that were taken, and of those that stay as they were.
-
-    Raises:
-        ConfigError: no weight agrees.
-        MissingInputError: the other run has nothing saved yet.
-    """
-    theirs, ours = other.load_model().state_dict(), model.state_dict()
-    taken = [name for name, tensor in ours.items() if name in theirs and theirs[name].shape == tensor.shape]
-    if not taken:
-        raise ConfigError(f"train.start: {other.path} is a {other.experiment.model.kind} of other sizes; give it alike")
-    model.load_state_dict(ours | {name: theirs[name] for name in taken})
-    return taken, [name for name in ours if name not in taken]
-
-
 def create_run(path: Path, experiment: Experiment, dataset: Dataset | SequenceDataset) -> Run:
     """Freeze an experiment and its data's lineage in a new run directory."""
     run = Run(path=path, experiment=experiment, lineage=lineage_of(dataset))

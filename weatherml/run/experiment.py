@@ -24,11 +24,14 @@ from weatherml.errors import ConfigError
 from weatherml.fields import Task
 from weatherml.losses.base import LossConfig
 from weatherml.models.base import ModelConfig
+from weatherml.nn.recompute import Checkpointing
 from weatherml.run.device import Precision
 from weatherml.samplers.base import Sampler
 
 EVENTS: frozenset[Task] = frozenset({"classify", "segment"})
 OptimizerKind: TypeAlias = Literal["adamw", "muon"]
+StrategyKind: TypeAlias = Literal["ddp", "fsdp"]
+CompileMode: TypeAlias = Literal["none", "default", "reduce-overhead", "max-autotune"]
 
 
 class Validation(Config):
@@ -80,15 +83,20 @@ class TrainConfig(Config):
         clip: largest gradient norm.
         ema: decay of the average of weights that validation and inference use.
         horizon: forecast steps over which the last part of training follows the model, fed its own output.
-        horizon_share: the part of the steps, at the end, that trains over the horizon.
+        horizon_share: the part of the steps, at the end, that trains over 2, 3, ... `horizon` forecast steps, each for
+            as long as the others.
+        pushforward: over more than one forecast step the loss is the last one's, with gradients through it alone:
+            cheaper, and without the pull of gradients through a long forecast towards smooth fields.
         precision: `auto` takes bf16-mixed where the device computes in it, else 32-true.
-        checkpointing: `blocks` recomputes activations in the backward pass to save memory.
-        compile: torch.compile the network.
+        checkpointing: what is computed again in the backward pass to save memory, from fast to thrifty: `none`,
+            `activations` (no convolution), `blocks`, `tiles` (networks that do not pool over the grid).
+        compile: torch.compile's mode for the network: `default` fuses, `reduce-overhead` replays CUDA graphs too.
+        strategy: of several processes: `ddp` copies the weights, `fsdp` shards them.
         cache_clear: steps between two clearings of the GPU's cache; 0 never clears.
         checkpoint_minutes: minutes between two checkpoints; a kill loses no more than that.
         validation: skill on short rollouts.
         calibration: of a generative model, at the end.
-        start: a run whose weights this one begins with, as far as names and sizes agree.
+        start: a run whose weights this one begins with, bound to its variables by name.
         seed: of weights, order, augmentation and noise.
     """
 
@@ -105,15 +113,29 @@ class TrainConfig(Config):
     ema: float = Field(0.998, ge=0, lt=1)
     horizon: PositiveInt = 1
     horizon_share: float = Field(0.3, ge=0, le=1)
+    pushforward: bool = False
     precision: Precision = "auto"
-    checkpointing: Literal["none", "blocks"] = "none"
-    compile: bool = False
+    checkpointing: Checkpointing = "none"
+    compile: CompileMode = "none"
+    strategy: StrategyKind = "ddp"
     cache_clear: NonNegativeInt = 0
     checkpoint_minutes: PositiveFloat = 5.0
     validation: Validation = Validation()
     calibration: Calibration = Calibration()
     start: str | None = None
     seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _pushes_over_several_steps(self) -> TrainConfig:
+        if self.pushforward and self.horizon == 1:
+            raise ValueError("pushforward is over several forecast steps; set train.horizon to 2 or more")
+        return self
+
+    @model_validator(mode="after")
+    def _tiles_see_whole_weights(self) -> TrainConfig:
+        if self.checkpointing == "tiles" and self.strategy == "fsdp":
+            raise ValueError("checkpointing: tiles need whole weights, which fsdp shards; take ddp, or blocks")
+        return self
 
 
 class Experiment(Config):

@@ -1,9 +1,9 @@
-"""One step of a forecast, the same in validation and in rollout: predict, bound, feed back."""
+"""One step of a forecast, the same in training, validation and rollout: predict, bound, feed back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,20 @@ from torch import Tensor
 
 from weatherml.data.known import KnownFields
 from weatherml.data.transforms import Normaliser
-from weatherml.fields import Batch, Fields
+from weatherml.fields import Batch, Fields, Noise
 from weatherml.models.base import Model
 from weatherml.run.noise import MemberNoise
 
 Array = npt.NDArray[Any]
+Settle: TypeAlias = Callable[[Fields], tuple[Fields, Fields]]
+"""A prediction, (B, L, C, H, W) normalised, to what a forecast gives out and to what it feeds back, normalised."""
+
+
+def advance(model: Model, batch: Batch, settle: Settle, noise: Noise | None = None) -> tuple[Fields, Fields]:
+    """One call of the model: what it gives out, and the history that the next call reads, the last T states."""
+    given, fed_back = settle(model.step(batch, noise))
+    T = batch.history.shape[1]
+    return given, torch.cat([batch.history, fed_back], dim=1)[:, -T:]
 
 
 def roll(
@@ -49,16 +58,16 @@ def roll(
         noise: for models that draw noise; None draws from torch's global state.
         first: states that an earlier call yielded, a multiple of `lead`; `history` ends with the last of them.
     """
-    T, C = history.shape[1:3]
-    state, done = history, first
-    while done < steps:
+
+    def settle(prediction: Fields) -> tuple[Fields, Fields]:
+        physical = normaliser.denormalise(prediction)
+        return physical, normaliser.normalise(physical)
+
+    for done in range(first, steps, lead):
         valid = init_times[:, None] + step * np.arange(done + 1, done + lead + 1)
-        batch = known_batch(state, valid, known)
-        physical = normaliser.denormalise(model.step(batch, noise.at(done // lead) if noise else None))
+        batch = known_batch(history, valid, known)
+        physical, history = advance(model, batch, settle, noise.at(done // lead) if noise else None)
         yield from physical.unbind(1)[: steps - done]
-        state = torch.cat([state, normaliser.normalise(physical)], dim=1)[:, -T:]
-        done += lead
-    assert state.shape[2] == C
 
 
 def known_batch(history: Fields, valid_times: Array, known: KnownFields) -> Batch:

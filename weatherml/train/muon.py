@@ -36,7 +36,10 @@ class Muon(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """One step; gradients of the orthogonal groups are used up, so that AdamW passes them by."""
+        """One step; gradients of the orthogonal groups are used up, so that AdamW passes them by.
+
+        As torch's fused optimizers do, it leaves all as it is where an attribute `found_inf` holds 1.
+        """
         for group in self.param_groups:
             for parameter in group["params"] if group["orthogonal"] else ():
                 if parameter.grad is not None:
@@ -51,10 +54,16 @@ class Muon(torch.optim.AdamW):
             state["step"] = torch.zeros(())  # AdamW asks every state for one
             state["momentum"] = torch.zeros_like(gradient)
         state["step"] += 1
-        state["momentum"].lerp_(gradient, 1 - momentum)
-        step = orthogonal(gradient.lerp(state["momentum"], momentum).flatten(1))
-        parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        parameter.add_(step.view(parameter.shape), alpha=-group["lr"] * 0.2 * math.sqrt(max(step.shape)))
+        average = state["momentum"].lerp(gradient, 1 - momentum)
+        step = orthogonal(gradient.lerp(average, momentum).flatten(1))
+        moved = parameter * (1 - group["lr"] * group["weight_decay"])
+        moved.add_(step.view(parameter.shape), alpha=-group["lr"] * 0.2 * math.sqrt(max(step.shape)))
+        state["momentum"].copy_(self._unless_bad(average, state["momentum"]))
+        parameter.copy_(self._unless_bad(moved, parameter))
+
+    def _unless_bad(self, new: Tensor, old: Tensor) -> Tensor:
+        bad: Tensor | None = getattr(self, "found_inf", None)
+        return new if bad is None else torch.where(bad > 0, old, new)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

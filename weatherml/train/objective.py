@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from statistics import mean
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from weatherml.data.store import Dataset
 from weatherml.data.transforms import delta_scale
@@ -14,7 +17,9 @@ from weatherml.errors import ConfigError
 from weatherml.fields import Batch, Fields
 from weatherml.losses.base import LossModule, Weights
 from weatherml.models.base import Loss, Model
+from weatherml.nn.recompute import set_checkpointing
 from weatherml.run.experiment import Experiment, TrainConfig
+from weatherml.run.stepping import advance
 
 
 def build_loss(experiment: Experiment, dataset: Dataset) -> LossModule:
@@ -29,14 +34,33 @@ def build_loss(experiment: Experiment, dataset: Dataset) -> LossModule:
     named = torch.tensor([experiment.variable_weights.get(name, 1.0) for name in dataset.names])
     rows = torch.as_tensor(dataset.grid.row_weights, dtype=torch.float32)
     rows = rows[: experiment.data.crop[0]] if experiment.data.crop else rows
-    return experiment.loss.build(
+    loss = experiment.loss.build(
         Weights(scale=torch.tensor(delta_scale(dataset.statistics)), variable=named / named.mean(), rows=rows)
     )
+    set_checkpointing(loss, experiment.train.checkpointing)
+    return loss
 
 
 def horizon_at(step: int, steps: int, config: TrainConfig) -> int:
-    """Forecast steps that the loss of optimizer step `step` follows."""
-    return config.horizon if step >= steps * (1 - config.horizon_share) else 1
+    """Forecast steps that the loss of optimizer step `step` follows: 1, then 2, 3, ... in equal parts of the rest."""
+    first = steps * (1 - config.horizon_share)
+    if step < first or config.horizon == 1:
+        return 1
+    return 2 + int((config.horizon - 1) * (step - first) / (steps - first))
+
+
+def mean_work(config: TrainConfig) -> float:
+    """The average work of an optimizer step of the run, in units of its first."""
+    if config.horizon == 1:
+        return 1.0
+    calls = partial(_work, pushforward=config.pushforward)
+    longer, share = mean(map(calls, range(2, config.horizon + 1))), config.horizon_share
+    return longer / calls(2) if share == 1 else 1 + share * (longer - 1)
+
+
+def _work(calls: int, *, pushforward: bool) -> float:
+    """The work of a loss over some calls, of one call's: a backward pass is reckoned as two forward passes."""
+    return (calls + 2) / 3 if pushforward else (4 * calls - 1) / 3  # all but the last are computed twice
 
 
 def follow(
@@ -48,34 +72,61 @@ def follow(
     lead: int,
     bounded: Callable[[Fields], Fields],
     members: int = 1,
+    pushforward: bool = False,
 ) -> Tensor:
-    """The mean loss of a forecast of `horizon` calls of the model, each fed what the last one gave.
+    """The loss of a forecast of `horizon` calls of the model, each fed what the last one gave.
 
-    One call is the model's own objective. Over more, gradients flow through the states that are fed back,
-    so that the model learns to live with its own output. A loss that compares several members of a case has
-    each of them forecast for itself.
+    One call is the model's own objective. Over more it is the mean over the calls, and gradients flow through the
+    states that are fed back, so that the model learns to live with its own output. The activations of one call are
+    in memory at a time: the last call's, whose gradient is taken first, are kept, the others' are computed again.
+    A loss that compares several members of a case has each of them forecast for itself.
 
     Args:
         model: predicts `lead` states a call.
         batch: with the targets of horizon * lead states.
         loss: between prediction and target.
-        horizon: calls.
+        horizon: calls, see `horizon_at`.
         lead: L.
         bounded: brings normalised states within the valid ranges, as a rollout does.
         members: forecasts of each case, `LossModule.members`.
+        pushforward: the loss is that of the last call alone, with gradients through it alone: the earlier ones
+            give it the errors that it must learn to take back (Brandstetter et al. 2022, arXiv 2202.03376).
+
+    Raises:
+        ConfigError: the batch has fewer targets.
     """
     if horizon == 1:
         return model.objective(repeated(part(batch, 0, lead), members), loss)
+    _require_targets(batch, horizon * lead)
     batch = repeated(batch, members)
+    *calls, last = (part(batch, call * lead, lead) for call in range(horizon))
     history, total = batch.history, batch.history.new_zeros(())
-    for call in range(horizon):
-        now = replace(part(batch, call * lead, lead), history=history)
-        prediction = model.step(now)
-        assert now.target is not None
-        assert now.mask is not None
-        total = total + loss(prediction, now.target, now.mask)
-        history = torch.cat([history, bounded(prediction)], dim=1)[:, -history.shape[1] :]
-    return total / horizon
+
+    def call(history: Fields, now: Batch) -> tuple[Fields, Fields]:
+        return advance(model, replace(now, history=history), lambda states: (states, bounded(states)))
+
+    for now in calls:
+        if pushforward:
+            with torch.no_grad():
+                history = call(history, now)[1]
+        else:
+            prediction, history = checkpoint(call, history, now, use_reentrant=False)
+            total = total + _between(prediction, now, loss)
+    total = total + _between(call(history, last)[0], last, loss)
+    return total if pushforward else total / horizon
+
+
+def _between(prediction: Fields, batch: Batch, loss: Loss) -> Tensor:
+    assert batch.target is not None
+    assert batch.mask is not None
+    return loss(prediction, batch.target, batch.mask)
+
+
+def _require_targets(batch: Batch, needed: int) -> None:
+    assert batch.target is not None
+    held = batch.target.shape[1]
+    if held < needed:
+        raise ConfigError(f"train.horizon: its loss needs {needed} targets, the data's cases have {held}; set it to 1")
 
 
 def repeated(batch: Batch, members: int) -> Batch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import nn
 from weatherml.models.base import Model
 from weatherml.run.experiment import TrainConfig
 from weatherml.train.muon import Muon
+from weatherml.train.processes import whole
 
 NARROW = 16
 
@@ -61,11 +61,10 @@ class MovingAverage:
     def update(self, model: nn.Module, step: int) -> None:
         """Move towards the model's weights after step number `step`."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for mine, theirs in self._pairs(model):
+        weights = whole(model.state_dict())
+        for name, mine in self.model.state_dict().items():
+            theirs = weights[name]
             if mine.is_floating_point():
                 mine.lerp_(theirs, 1 - decay)
             else:
                 mine.copy_(theirs)
-
-    def _pairs(self, model: nn.Module) -> Iterator[tuple[Any, Any]]:
-        yield from zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)

@@ -29,3 +29,9 @@ class Skill:
     def score(self) -> float:
         """What the best checkpoint has least of: the error ratio, a tenth worse for each dB of roughness."""
         return self.ratio * (1 + self.roughness_db / 10)
+
+    def values(self) -> dict[str, float]:
+        """What is logged, by name."""
+        by_variable = {f"skill/{name}": ratio for name, ratio in self.by_variable.items()}
+        spread_skill = {f"spread_skill/{name}": ratio for name, ratio in self.spread_skill.items()}
+        return {"skill": self.ratio, "roughness_db": self.roughness_db} | by_variable | spread_skill

@@ -4,39 +4,43 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
 
 from weatherml.data.loader import prefetched
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
 from weatherml.data.stores import open_data
-from weatherml.errors import BadDataError, ConfigError, UnavailableError, WMLError
+from weatherml.errors import UnavailableError, WMLError
 from weatherml.fields import Batch
 from weatherml.files import output_lock
-from weatherml.models.base import FittedModel, Model
-from weatherml.nn.blocks import set_checkpointing
-from weatherml.run import checkpoint
+from weatherml.nn.tally import Tally, tallies
 from weatherml.run.checkpoint import Checkpoint
-from weatherml.run.device import Device, memory_format, pick_device, pick_precision
-from weatherml.run.directory import Run, load_weights, open_or_create, open_run, start_from
+from weatherml.run.device import Device, memory_format, pick_device
+from weatherml.run.directory import Run, open_or_create, open_run
 from weatherml.run.experiment import Experiment
-from weatherml.signals import stop_request
+from weatherml.signals import StopRequest, stop_request
 from weatherml.train.calibration import calibrate
-from weatherml.train.objective import follow, horizon_at, total_steps
-from weatherml.train.optimizer import MovingAverage, build_optimizer, learning_rate
+from weatherml.train.fitting import fit
+from weatherml.train.learner import Learner
+from weatherml.train.objective import follow, horizon_at, mean_work, total_steps
+from weatherml.train.optimizer import learning_rate
+from weatherml.train.processes import build_fabric
+from weatherml.train.record import NoRecord, Progress, Record
+from weatherml.train.share import Share, seed_noise
 from weatherml.train.skill import Skill
 from weatherml.train.supply import supply
-from weatherml.train.watch import LOG_EVERY, Display, Journal, Pace, Report, Stopwatch, no_display, peak_memory, run_log
+from weatherml.train.watch import LOG_EVERY, Display, Pace, Report, Stopwatch, no_display, peak_memory, run_log
 
 logger = logging.getLogger(__name__)
+
+MOST_ROLLBACKS = 3
 
 
 def train(
@@ -50,131 +54,266 @@ def train(
 ) -> Run:
     """Train a model on the dataset at `data` into the run at `path`; an unfinished run goes on.
 
+    Under `torchrun` or `srun` every process calls this; the first one writes.
+
     Raises:
         ConfigError: a configuration that does not fit, or differs from the run's.
         BadDataError: a dataset that does not fit the run.
         StoppedError: a signal came; the state is saved.
     """
-    with output_lock(path):
+    fabric = build_fabric(experiment.train, pick_device(device))
+    first = fabric.is_global_zero
+    path = Path(fabric.broadcast(str(path)))  # a name made of the time differs between processes
+    with output_lock(path) if first else nullcontext():
         dataset = open_data(data)
         if isinstance(dataset, Dataset):
             dataset = dataset.select(experiment.data.variables or dataset.names)
-        run = open_or_create(path, experiment, dataset, resume=resume)
+        run = open_or_create(path, experiment, dataset, resume=resume) if first else None
+        fabric.barrier()
+        run = run or open_run(path)
         dataset = run.matched(dataset)
         run.lineage.model_shape(run.experiment)  # before hours are spent on a model of another task
-        if run.status()["state"] == "finished":
+        finished = run.status()["state"] == "finished"
+        fabric.barrier()  # the first process is about to write another status
+        if finished:
             logger.info("%s: trained before", path)
             return run
-        with run_log(path):
-            _train(Trainer(run, dataset, pick_device(device), display))
+        with run_log(path) if first else nullcontext(), Record(run) if first else NoRecord() as record:
+            if type(run.experiment.model).trainable:
+                Trainer(run, dataset, fabric, record, display if first else no_display).run_to_end()
+            elif first:
+                fit(run, dataset, fabric.device, record)
+        fabric.barrier()
     return run
 
 
-def _train(trainer: Trainer) -> None:
-    """Train to the end; the run's status says how it went."""
-    run = trainer.run
-    try:
-        trainer.run_to_end()
-    except torch.OutOfMemoryError as error:
-        run.set_status(state="failed", error=str(error))
-        raise UnavailableError(
-            f"{run.path}: out of memory at step {trainer.step}; lower train.batch and raise train.accumulate, or set "
-            "train.checkpointing=blocks"
-        ) from None
-    except WMLError as error:
-        run.set_status(state="stopped" if error.exit_code > 128 else "failed", error=str(error), step=trainer.step)
-        raise
-    finally:
-        trainer.journal.close()
-
-
 class Trainer:
-    """Model, optimizer, average and loader of one run, and the loop over its steps."""
+    """One run's training: the loop over its steps, and what is done between them.
 
-    def __init__(self, run: Run, dataset: Dataset | SequenceDataset, device: torch.device, display: Display) -> None:
-        self.run, self.device, self.display = run, device, display
+    Args:
+        run: to train.
+        dataset: matched to the run.
+        fabric: the device, and the processes that train together.
+        record: takes what is kept.
+        display: is told where training stands.
+    """
+
+    def __init__(
+        self, run: Run, dataset: Dataset | SequenceDataset, fabric: Fabric, record: Record, display: Display
+    ) -> None:
+        self.run, self.fabric, self.record, self.display = run, fabric, record, display
+        self.device = fabric.device
         self.config, self.lead = run.experiment.train, run.experiment.data.lead
-        self.fabric = Fabric(
-            accelerator=device.type, devices=1, precision=pick_precision(self.config.precision, device)
-        )
+        sizes = {"rank": fabric.global_rank, "size": fabric.world_size}
+        self.share = Share.of(self.config.batch, self.config.accumulate, **sizes)
         torch.manual_seed(self.config.seed)
         model = run.build_model()
-        self.supply = supply(run, dataset, device)
-        self.journal = Journal(run.path)
-        self.steps = total_steps(run.experiment, len(self.supply.loader))
-        self.step, self.paced = 0, self.config.minutes is None
+        self.supply = supply(run, dataset, self.device)
         self.skill: Skill | None = None
-        self.best: float | None = None
-        self.stale = 0
-        self._losses: list[float] = []
-        self._set_up(model)
+        self.begin(model)
 
-    def _set_up(self, model: Any) -> None:
+    def begin(self, model: Any = None) -> None:
+        """Start from the last checkpoint, or anew."""
+        if model is None:
+            torch.manual_seed(self.config.seed)
+            model = self.run.build_model()
+        steps = total_steps(self.run.experiment, len(self.supply.loader))
+        self.progress = Progress(steps=steps, paced=self.config.minutes is None)
         model = model.to(self.device, memory_format=memory_format(self.device))
-        if self.config.checkpointing == "blocks":
-            set_checkpointing(model, on=True)
-        self.average = MovingAverage(model, self.config.ema)
-        if not type(self.run.experiment.model).trainable:
-            self.steps = 0
-            return
-        if self.config.compile:
-            model.compile()
-        self.model, self.optimizer = self.fabric.setup(model, build_optimizer(model, self.config))
-        for method in ("objective", "step"):
-            self.model.mark_forward_method(method)
-        self._restore()
+        self.learner = Learner(model, self.config, self.fabric)
+        saved = self.run.latest()
+        if saved is not None:
+            self.progress = Progress.of(saved.progress | {"step": saved.step})
+            self.learner.restore(saved, self.run)
+            for tally, sums in zip(self.tallies, self.progress.sums, strict=True):
+                tally.sums.copy_(torch.tensor(sums))
+        elif self.config.start is not None:
+            other = open_run(self.config.start)
+            logger.info("%s: %s", other.path, self.learner.start_from(self.run, other))
+        self.share = Share.of(**vars(self.share) | {"pieces": self.progress.pieces})
+        self.record.rewind(self.progress.step)
 
     def run_to_end(self) -> None:
-        """Train from the last checkpoint to the last step, then save."""
+        """Train to the last step, save, and calibrate what draws members."""
         logger.info("%s", self.describe())
-        self.run.set_status(state="running", steps=self.steps, step=self.step, error=None)
-        checkpoint_due = Stopwatch(self.config.checkpoint_minutes)
-        accumulate = self.config.accumulate
-        average = 1 + self.config.horizon_share * (self.config.horizon - 1)
-        pace = Pace(None if self.paced else self.config.minutes, self.step, average=average)
-        with (
-            stop_request() as stop,
-            closing(prefetched(self.supply.loader.load, count(self.step * accumulate))) as batches,
-        ):
-            while self.step < self.steps and not self._stale():
-                self.train_step(batches)
-                self.keep_pace(pace)
-                self.watch()
-                if checkpoint_due.due():
-                    self.save()
-                if stop.number is not None:
-                    self.save()
-                    stop.raise_if_set(f"{self.run.path}: stopped at step {self.step} of {self.steps}, saved")
-        if self.steps:
-            self.save()
-        if type(self.run.experiment.model).fitted:
-            self.fit()
+        self.record.status(state="running", steps=self.progress.steps, step=self.progress.step, error=None)
+        self.checkpoint_due = Stopwatch(self.config.checkpoint_minutes)
+        with stop_request() as stop:
+            while not self.done():
+                self.stretch(stop)
+        self.save()
         self.calibrate()
         ratio, reference = (self.skill.ratio, self.skill.reference) if self.skill else (None, None)
-        self.run.set_status(state="finished", step=self.step, skill=ratio, reference=reference)
+        self.record.status(state="finished", step=self.progress.step, skill=ratio, reference=reference)
 
-    def fit(self) -> None:
-        """Let a model that learns in one go do so, and keep it as the best."""
-        if self.supply.everything is None:
-            raise ConfigError(f"model.kind: {self.run.experiment.model.kind} does not forecast; take another")
-        model = self.average.model
-        assert isinstance(model, FittedModel)
-        model.fit(self.supply.everything())
-        if self.supply.validate is None:
-            checkpoint.save(self.run.checkpoints, self._checkpoint(resumable=False), name="best")
-        self.measure_skill()
+    def done(self) -> bool:
+        """Whether the last step is taken, or validation has not improved for long."""
+        patience = self.config.validation.patience
+        return self.progress.step >= self.progress.steps or 0 < patience <= self.progress.stale
+
+    def stretch(self, stop: StopRequest) -> None:
+        """Train with batches read ahead, to the end or to where training must begin again from a state before."""
+        minutes = None if self.progress.paced else self.config.minutes
+        pace = Pace(minutes, self.progress.step, average=mean_work(self.config))
+        numbers = (n for step in count(self.progress.step) for n, _ in self.share.microbatches(step))
+        with closing(prefetched(self.supply.loader.load, numbers)) as batches:
+            while not self.done():
+                try:
+                    self.train_step(batches)
+                except torch.OutOfMemoryError:
+                    self.cut_smaller()
+                    return
+                self.keep_pace(pace)
+                if self.beat() and int(self.learner.first_bad) >= 0:
+                    self.roll_back()
+                    return
+                self.watch()
+                self.heed(stop)
+
+    def beat(self) -> bool:
+        """Whether this step ends with a look at what stands on the device: such looks wait for it, so they are few."""
+        step, config = self.progress.step, self.config
+        return step % LOG_EVERY == 0 or step % config.validation.every == 0 or step == self.progress.steps
+
+    def train_step(self, batches: Iterator[Batch]) -> None:
+        """One optimizer step over this process's share of the microbatches."""
+        step, share = self.progress.step, self.share
+        total = torch.zeros((), device=self.device)
+        microbatches = share.microbatches(step)
+        last = microbatches[-1][0], microbatches[-1][1][-1]
+        for number, pieces in microbatches:
+            batch = next(batches)
+            for piece in pieces:
+                seed_noise(self.config.seed, number, piece)
+                loss = self._loss(share.cut(batch, piece)) * share.weight
+                self.learner.backward(loss, last=(number, piece) == last)
+                total += loss.detach()
+        total = torch.as_tensor(self.fabric.all_reduce(total, reduce_op="mean"))
+        self._rate = learning_rate(step, self.progress.steps, self.config) / 2**self.progress.rollbacks
+        self._norm = self.learner.finish(total, rate=self._rate, step=step)
+        self.progress.losses.append(total)
+        self.progress.step += 1
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        return self.learner.loss(
+            partial(
+                follow,
+                batch=batch,
+                loss=self.supply.loss,
+                horizon=horizon_at(self.progress.step, self.progress.steps, self.config),
+                lead=self.lead,
+                bounded=self.supply.bounded,
+                members=self.supply.loss.members,
+                pushforward=self.config.pushforward,
+            )
+        )
+
+    def cut_smaller(self) -> None:
+        """After the device's memory ran out: the same step in smaller pieces.
+
+        Raises:
+            UnavailableError: a piece is one case already, or other processes wait for this one.
+        """
+        smaller = self.share.smaller() if self.share.size == 1 else None
+        if smaller is None:
+            raise UnavailableError(
+                f"{self.run.path}: out of memory at step {self.progress.step} with {self.share.batch} cases in "
+                f"{self.share.pieces} pieces; lower train.batch and raise train.accumulate, take "
+                "train.checkpointing=blocks, or see `wml plan --vram`"
+            )
+        self.learner.forget()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        logger.warning("out of memory at step %d: microbatches are cut into %d", self.progress.step, smaller.pieces)
+        self.share, self.progress.pieces = smaller, smaller.pieces
+
+    def roll_back(self) -> None:
+        """After a loss that was not finite: go on from the last checkpoint with half the learning rate.
+
+        Raises:
+            WMLError: it was tried before, `MOST_ROLLBACKS` times.
+        """
+        bad, tried = int(self.learner.first_bad), self.progress.rollbacks
+        if tried == MOST_ROLLBACKS:
+            raise WMLError(
+                f"{self.run.path}: the loss or its gradient is not finite at step {bad}, for the {tried + 1}th time; "
+                "the last checkpoint is sound: lower train.lr, or look at the data with `wml inspect`"
+            )
+        self.begin()
+        self.progress.rollbacks = tried + 1
+        logger.warning(
+            "the loss is not finite at step %d: on from step %d at half the learning rate", bad, self.progress.step
+        )
 
     def keep_pace(self, pace: Pace) -> None:
         """Fix the number of steps of a run by the clock, once its pace is known."""
-        steps = pace.steps(self.step)
+        if not pace.asks(self.progress.step):
+            return
+        steps = self.fabric.broadcast(pace.steps(self.progress.step))
         if steps is not None:
-            self.steps, self.paced = steps, True
-            self.run.set_status(steps=steps)
+            self.progress.steps, self.progress.paced = steps, True
+            self.record.status(steps=steps)
             logger.info("%g minutes are %d steps here", self.config.minutes, steps)
+
+    def watch(self) -> None:
+        """Metrics, validation, the display, and the GPU's cache."""
+        step, progress = self.progress.step, self.progress
+        if step % LOG_EVERY == 0 or step == progress.steps:
+            self.log()
+        if step % self.config.validation.every == 0 or step == progress.steps:
+            self.measure_skill()
+        if self.config.cache_clear and step % self.config.cache_clear == 0 and self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def log(self) -> None:
+        """Write and show the mean of the steps since the last time."""
+        progress = self.progress
+        loss = float(torch.stack([each.to(self.device) for each in progress.losses]).double().mean())
+        progress.losses.clear()
+        values = {"loss": loss, "lr": self._rate, "gradient_norm": float(self._norm)}
+        values |= self.contributions()
+        self.record.write(progress.step, values | self.learner.network.diagnostics())
+        skill = f"{self.skill.ratio:.3f} x {self.skill.reference}" if self.skill else ""
+        memory = peak_memory(self.device)
+        self.display(Report(step=progress.step, steps=progress.steps, loss=loss, skill=skill, memory_bytes=memory))
+
+    def contributions(self) -> dict[str, float]:
+        """What each variable added to the loss, the mean of the steps since the last time."""
+        parts: Any = self.fabric.all_reduce(self.supply.loss.contributions(), reduce_op="mean")
+        return {f"loss/{name}": part for name, part in zip(self.run.lineage.names, parts.tolist(), strict=True)}
+
+    def heed(self, stop: StopRequest) -> None:
+        """Save when it is time or a signal came; among several processes the first one says so, at the beats."""
+        several = self.fabric.world_size > 1
+        if several and not self.beat():
+            return
+        due, number = self.checkpoint_due.due(), stop.number
+        if several:
+            due, number = self.fabric.broadcast((due, number))
+        if due or number is not None:
+            self.save()
+        if number is not None:
+            stop.number = number
+            progress = self.progress
+            stop.raise_if_set(f"{self.run.path}: stopped at step {progress.step} of {progress.steps}, saved")
+
+    def measure_skill(self) -> None:
+        """Validate the average, and keep it as `best` if it is."""
+        if self.supply.validate is None:
+            return
+        with self.fabric.autocast():
+            self.skill = skill = self.fabric.broadcast(self.supply.validate(self.learner.average.model))
+        self.record.write(self.progress.step, skill.values())
+        logger.debug("step %d: %.4f x the error of %s", self.progress.step, skill.ratio, skill.reference)
+        if self.progress.best is None or skill.score < self.progress.best:
+            self.progress.best, self.progress.stale = skill.score, 0
+            self._save_best()
+        else:
+            self.progress.stale += 1
 
     def calibrate(self) -> None:
         """Fit the spread of a generative model's best weights, and keep the fit in the run."""
-        if self.supply.calibrator is None:
+        if self.supply.calibrator is None or not self.fabric.is_global_zero:
             return
         model: Any = self.run.load_model()
         sampler = self.run.experiment.sampler
@@ -185,133 +324,33 @@ class Trainer:
 
     def describe(self) -> str:
         """The run in one line."""
-        kind, parameters = self.run.experiment.model.kind, sum(p.numel() for p in self.average.model.parameters())
+        kind, parameters = self.run.experiment.model.kind, sum(p.numel() for p in self.learner.network.parameters())
         where = f"{self.device.type} in {self.fabric.strategy.precision.precision}"
-        since = f", from step {self.step}" if self.step else ""
+        where = f"{self.fabric.world_size} x {where}" if self.fabric.world_size > 1 else where
+        since = f", from step {self.progress.step}" if self.progress.step else ""
         return (
-            f"{kind}: {parameters:,} parameters, {len(self.supply.loader)} cases, {self.steps} steps{since}, on {where}"
+            f"{kind}: {parameters:,} parameters, {len(self.supply.loader)} cases, {self.progress.steps} steps{since}, "
+            f"on {where}"
         )
-
-    def train_step(self, batches: Iterator[Batch]) -> None:
-        """One optimizer step over `accumulate` microbatches; a loss that is not finite never reaches the weights."""
-        step_seed = int(np.random.SeedSequence([self.config.seed, 3, self.step]).generate_state(1)[0])
-        torch.manual_seed(step_seed)  # dropout and noise follow from (seed, step), so resuming needs only the step
-        rate = learning_rate(self.step, self.steps, self.config)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        total = torch.zeros((), device=self.device)
-        for _ in range(self.config.accumulate):
-            loss = self._loss(next(batches)) / self.config.accumulate
-            self.fabric.backward(loss)
-            total += loss.detach()
-        norm: Any = self.fabric.clip_gradients(
-            self.model, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
-        )
-        if not (torch.isfinite(total) and torch.isfinite(norm)):
-            raise WMLError(
-                f"{self.run.path}: the loss is {float(total)} at step {self.step}, its gradient {float(norm)}; "
-                "the last checkpoint is sound: lower train.lr, or look at the data with `wml inspect`"
-            )
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.average.update(self.model, self.step)
-        self._losses.append(float(total))
-        self.step += 1
-        self._grad_norm, self._rate = float(norm), rate
-
-    def _loss(self, batch: Batch) -> Tensor:
-        return follow(
-            self.model,
-            batch,
-            self.supply.loss,
-            horizon=horizon_at(self.step, self.steps, self.config),
-            lead=self.lead,
-            bounded=self.supply.bounded,
-            members=self.supply.loss.members,
-        )
-
-    def watch(self) -> None:
-        """Metrics, validation, the display, and the GPU's cache."""
-        if self.step % LOG_EVERY == 0 or self.step == self.steps:
-            loss = float(np.mean(self._losses))
-            self._losses.clear()
-            values = {"loss": loss, "lr": self._rate, "gradient_norm": self._grad_norm}
-            self.journal.write(self.step, values | self._unwrapped.diagnostics())
-            skill = f"{self.skill.ratio:.3f} x {self.skill.reference}" if self.skill else ""
-            memory = peak_memory(self.device)
-            self.display(Report(step=self.step, steps=self.steps, loss=loss, skill=skill, memory_bytes=memory))
-        if self.step % self.config.validation.every == 0 or self.step == self.steps:
-            self.measure_skill()
-        if self.config.cache_clear and self.step % self.config.cache_clear == 0 and self.device.type == "cuda":
-            torch.cuda.empty_cache()
-
-    def measure_skill(self) -> None:
-        """Validate the average, and keep it as `best` if it is."""
-        if self.supply.validate is None:
-            return
-        with self.fabric.autocast():
-            self.skill = self.supply.validate(self.average.model)
-        values = {"skill": self.skill.ratio, "roughness_db": self.skill.roughness_db}
-        values |= {f"skill/{name}": ratio for name, ratio in self.skill.by_variable.items()}
-        values |= {f"spread_skill/{name}": ratio for name, ratio in self.skill.spread_skill.items()}
-        self.journal.write(self.step, values)
-        logger.debug("step %d: %.4f x the error of %s", self.step, self.skill.ratio, self.skill.reference)
-        if self.best is None or self.skill.score < self.best:
-            self.best, self.stale = self.skill.score, 0
-            checkpoint.save(self.run.checkpoints, self._checkpoint(resumable=False), name="best")
-        else:
-            self.stale += 1
 
     def save(self) -> None:
-        """Write a checkpoint from which the run goes on exactly."""
-        checkpoint.save(self.run.checkpoints, self._checkpoint(resumable=True))
-        self.run.set_status(step=self.step)
-
-    def _checkpoint(self, *, resumable: bool) -> Checkpoint:
-        return Checkpoint(
-            step=self.step,
-            weights=self.model.state_dict() if resumable else {},
-            average=self.average.model.state_dict(),
-            optimizer=self.optimizer.state_dict() if resumable else None,
-            progress={
-                "steps": self.steps,
-                "paced": self.paced,
-                "best": self.best,
-                "stale": self.stale,
-                "losses": self._losses,
-            },
-        )
+        """Write a checkpoint from which the run goes on exactly, unless a step was bad and is about to be undone."""
+        if int(self.learner.first_bad) >= 0:
+            return
+        state = self.learner.state()
+        self.progress.sums = [tally.sums.tolist() for tally in self.tallies]
+        average = self.learner.average.model.state_dict()
+        progress = self.progress.settings()
+        self.record.save(Checkpoint(step=progress.pop("step"), average=average, progress=progress, **state))
+        self.record.status(step=self.progress.step)
 
     @property
-    def _unwrapped(self) -> Model:
-        module: Model = self.model.module
-        return module
+    def tallies(self) -> list[Tally]:
+        """What model and loss have summed since it was last logged."""
+        return tallies(self.learner.network, self.supply.loss)
 
-    def _restore(self) -> None:
-        saved = self.run.latest()
-        if saved is None:
-            self.journal.rewind(0)
-            self._start()
-            return
-        load_weights(self._unwrapped, saved.weights, self.run.path)
-        load_weights(self.average.model, saved.average, self.run.path)
-        if saved.optimizer is None:
-            raise BadDataError(f"{self.run.path}: step {saved.step} has no optimizer state; it cannot go on")
-        self.optimizer.load_state_dict(saved.optimizer)
-        self.step = saved.step
-        self.steps, self.paced = saved.progress["steps"], saved.progress["paced"]
-        self.best, self.stale = saved.progress["best"], saved.progress["stale"]
-        self._losses = list(saved.progress["losses"])
-        self.journal.rewind(self.step)
-
-    def _start(self) -> None:
-        """Begin with another run's weights, where the configuration names one."""
-        if self.config.start is None:
-            return
-        taken, kept = start_from(self._unwrapped, open_run(Path(self.config.start)))
-        load_weights(self.average.model, self._unwrapped.state_dict(), self.run.path)
-        logger.info("%s: %d tensors taken, %d new (%s)", self.config.start, len(taken), len(kept), ", ".join(kept[:4]))
-
-    def _stale(self) -> bool:
-        patience = self.config.validation.patience
-        return patience > 0 and self.stale >= patience
+    def _save_best(self) -> None:
+        average = self.learner.average.model.state_dict()
+        self.record.save(
+            Checkpoint(step=self.progress.step, weights={}, average=average, optimizer=None, progress={}), name="best"
+        )

@@ -137,10 +137,15 @@ class Pace:
         self.began, self.ends = step + self.SKIPPED, step + self.SKIPPED + self.MEASURED
         self.started = self.settled = time.monotonic()
 
+    def asks(self, step: int) -> bool:
+        """Whether `steps` is to be called now."""
+        return self.minutes is not None and step in (self.began, self.ends)
+
     def steps(self, step: int) -> int | None:
         """The number of steps of the run, when `step` steps have just shown it; else None."""
-        if self.minutes is None or step not in (self.began, self.ends):
+        if not self.asks(step):
             return None
+        assert self.minutes is not None
         now = time.monotonic()
         if step == self.began:
             self.settled = now

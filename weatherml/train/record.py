@@ -1,0 +1,111 @@
+"""What a run's training writes: status, metrics, events and checkpoints. One process of several does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from weatherml.errors import StoppedError, WMLError
+from weatherml.run import checkpoint
+from weatherml.run.checkpoint import Checkpoint
+from weatherml.run.directory import Run
+from weatherml.train.watch import Journal
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Where training stands, beside weights and optimizer: what a checkpoint must hold for the same bits.
+
+    Attributes:
+        steps: of the whole run.
+        paced: whether `steps` is final; a run by the clock learns its own.
+        step: done.
+        best: the best validation score so far.
+        stale: validations since.
+        rollbacks: returns to a checkpoint after a loss that was not finite.
+        pieces: into which microbatches are cut, to fit the memory.
+        losses: of the steps since the last that was logged; on the device.
+        sums: of the tallies of model and loss.
+    """
+
+    steps: int
+    paced: bool
+    step: int = 0
+    best: float | None = None
+    stale: int = 0
+    rollbacks: int = 0
+    pieces: int = 1
+    losses: list[Tensor] = field(default_factory=list)
+    sums: list[Any] = field(default_factory=list)
+
+    def settings(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return vars(self) | {"losses": [float(loss) for loss in self.losses]}
+
+    @classmethod
+    def of(cls, saved: dict[str, Any]) -> Progress:
+        """The progress that `settings` wrote."""
+        return cls(**saved | {"losses": [torch.tensor(loss) for loss in saved["losses"]]})
+
+
+class Record:
+    """Writes into a run; its status says how the block within went."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.journal = run, Journal(run.path)
+
+    def __enter__(self) -> Record:
+        """Begin."""
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        """Say in the status how it ended, and flush the events."""
+        if isinstance(error, WMLError | torch.OutOfMemoryError):
+            stopped = isinstance(error, StoppedError)
+            self.status(state="stopped" if stopped else "failed", error=str(error))
+        self.close()
+
+    def status(self, **changes: Any) -> None:
+        """Update status.json."""
+        self.run.set_status(**changes)
+
+    def write(self, step: int, values: dict[str, Any]) -> None:
+        """Append to the metrics."""
+        self.journal.write(step, values)
+
+    def rewind(self, step: int) -> None:
+        """Drop the metrics after `step`."""
+        self.journal.rewind(step)
+
+    def save(self, state: Checkpoint, *, name: str | None = None) -> None:
+        """Write a checkpoint, by its step unless it has a name."""
+        checkpoint.save(self.run.checkpoints, state, name=name)
+
+    def close(self) -> None:
+        """Flush the events."""
+        self.journal.close()
+
+
+class NoRecord(Record):
+    """Writes nothing: another process does."""
+
+    def __init__(self) -> None:
+        """Open nothing."""
+
+    def status(self, **changes: Any) -> None:
+        """Nothing."""
+
+    def write(self, step: int, values: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def rewind(self, step: int) -> None:
+        """Nothing."""
+
+    def save(self, state: Checkpoint, *, name: str | None = None) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
