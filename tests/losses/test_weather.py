@@ -50,4 +50,4 @@ def test_recomputed_it_keeps_less_and_has_the_same_gradient(level: str) -> None:
     set_checkpointing(loss, level)
     again, least = gradient()
     assert torch.equal(plain, again)
-    assert least < most / 5
+    assert least < 1.1 * 3 * prediction.numel() < most / 4  # the three inputs, and a few sums

@@ -116,7 +116,10 @@ def test_sizes_and_grids() -> None:
     assert free_memory(torch.device("cpu")).size > 2**20
 
 
-@pytest.mark.parametrize("name", ["hrrr-crps-4090", "hrrr-ddpm-4090", "hrrr-edm-4090"])
+SLOW = [pytest.param(f"hrrr-{kind}-4090", marks=pytest.mark.slow) for kind in ("ddpm", "edm")]  # half a minute each
+
+
+@pytest.mark.parametrize("name", ["hrrr-crps-4090", *SLOW])
 def test_what_is_shipped_for_24_gib_fits_it(name: str) -> None:
     """With its own settings, on full CONUS."""
     found = resolve(name)
