@@ -22,7 +22,9 @@ def plan(
     channels: Annotated[int | None, typer.Option(min=1, help="Variables. [default: HRRR's 7]")] = None,
     cases: Annotated[int | None, typer.Option(min=1, help="Cases of an epoch. [default: the hours of 14 days]")] = None,
     vram: Annotated[str | None, typer.Option(help="Memory of the card, for example 24GiB: settings that fit.")] = None,
-    low_memory: Annotated[bool, typer.Option("--low-memory", help="The thriftiest settings.")] = False,
+    low_memory: Annotated[
+        bool, typer.Option("--low-memory", help="The thriftiest settings; model.norm=point, which allows tiles.")
+    ] = False,
     tflops: Annotated[float | None, typer.Option(min=1e-3, help="What the card sustains, if not at hand.")] = None,
     timed: Annotated[bool, typer.Option("--time/--no-time", help="Time training on the device at hand.")] = True,
     apply: Annotated[Path | None, typer.Option("--apply", help="Write the experiment with these settings.")] = None,
@@ -36,13 +38,14 @@ def plan(
     from weatherml.files import refuse_existing, write_text
     from weatherml.run.experiment import resolve
     from weatherml.train.planning.report import Request, report
-    from weatherml.train.planning.search import Budget
+    from weatherml.train.planning.search import Budget, without_pooling
     from weatherml.train.planning.sizes import parse_grid, parse_size
 
     if apply is not None:
         refuse_existing(apply, overwrite=False)
+    experiment = resolve(config, model=model, assignments=assignments or [])
     request = Request(
-        experiment=resolve(config, model=model, assignments=assignments or []),
+        experiment=without_pooling(experiment) if low_memory else experiment,
         data=data,
         grid=parse_grid(grid) if grid else None,
         channels=channels,

@@ -79,7 +79,7 @@ class DDPM(UNet):
 
     @property
     def _mean(self) -> UNet:
-        return self.model_copy(update={"norm": self.mean_norm or self.norm})
+        return self.model_copy(update={"norm": self.mean_norm or self.norm, "attention": ()})
 
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""

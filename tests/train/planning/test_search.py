@@ -11,7 +11,16 @@ from tests.train.planning.small import make_shape
 from weatherml.errors import UnavailableError, UsageError
 from weatherml.run.experiment import Experiment, resolve
 from weatherml.train.planning.plan import NOTHING
-from weatherml.train.planning.search import HEADROOM, Budget, Fit, Search, divisors, precisions, refitted
+from weatherml.train.planning.search import (
+    HEADROOM,
+    Budget,
+    Fit,
+    Search,
+    divisors,
+    precisions,
+    refitted,
+    without_pooling,
+)
 from weatherml.train.planning.sizes import default_shape, free_memory, parse_grid, parse_size
 from weatherml.train.planning.step import StepSettings
 
@@ -68,6 +77,14 @@ def test_the_thriftiest_and_the_experiments_own() -> None:
     own, thrifty = search.fit().settings, search.fit(low_memory=True).settings
     assert (own.checkpointing, own.batch, own.accumulate, own.precision) == ("activations", 1, 4, "bf16")
     assert (thrifty.checkpointing, thrifty.batch, thrifty.accumulate) == (search.planner.levels[-1], 1, 4)
+
+
+def test_low_memory_takes_a_norm_that_allows_tiles() -> None:
+    thrifty = without_pooling(experiment("model.norm=group"))
+    search = Search(thrifty, make_shape(16, 16))
+    assert search.fit(low_memory=True).settings.checkpointing == "tiles"
+    assert without_pooling(thrifty) is thrifty
+    assert without_pooling(resolve(None, model="simple-cnn")) == resolve(None, model="simple-cnn")
 
 
 def test_a_forecast_that_does_not_fit_is_cut_into_tiles() -> None:

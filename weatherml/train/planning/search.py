@@ -70,6 +70,14 @@ def with_train(experiment: Experiment, changes: dict[str, object]) -> Experiment
     return experiment.model_copy(update={"train": experiment.train.model_copy(update=changes)})
 
 
+def without_pooling(experiment: Experiment) -> Experiment:
+    """The experiment with a norm of each point where its own pools over the grid, which allows no tiles."""
+    model = experiment.model
+    if getattr(model, "norm", None) != "group":
+        return experiment
+    return experiment.model_copy(update={"model": model.model_copy(update={"norm": "point"})})
+
+
 def refitted(experiment: Experiment, run: Experiment) -> Experiment:
     """The experiment as it was fitted when the run began, if its effective batch is still the run's."""
     ours, theirs = experiment.train, run.train
