@@ -211,6 +211,15 @@ def test_accumulation_keeps_the_effective_batch(small_dataset: Path, tmp_path: P
         torch.testing.assert_close(other, weight, rtol=1e-3, atol=1e-5)
 
 
+def test_offloading_what_the_backward_pass_needs_changes_nothing(small_dataset: Path, tmp_path: Path) -> None:
+    settings = {"steps": 4, "checkpointing": "blocks"}
+    kept, offloaded = (
+        train(experiment(offload=offload, **settings), small_dataset, tmp_path / str(offload), device="cpu")
+        for offload in (False, True)
+    )
+    assert lines(offloaded) == lines(kept)
+
+
 def test_another_configuration_is_refused_by_the_key_that_differs(small_dataset: Path, tmp_path: Path) -> None:
     train(experiment(steps=2), small_dataset, tmp_path / "run", device="cpu")
     with pytest.raises(ConfigError, match=r"train.lr=0.003, not 0.5"):

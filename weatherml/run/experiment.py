@@ -90,6 +90,7 @@ class TrainConfig(Config):
         precision: `auto` takes bf16-mixed where the device computes in it, else 32-true.
         checkpointing: what is computed again in the backward pass to save memory, from fast to thrifty: `none`,
             `activations` (no convolution), `blocks`, `tiles` (networks that do not pool over the grid).
+        offload: keep what the backward pass needs in the host's memory and not the card's; slower.
         compile: torch.compile's mode for the network: `default` fuses, `reduce-overhead` replays CUDA graphs too.
         strategy: of several processes: `ddp` copies the weights, `fsdp` shards them.
         cache_clear: steps between two clearings of the GPU's cache; 0 never clears.
@@ -116,6 +117,7 @@ class TrainConfig(Config):
     pushforward: bool = False
     precision: Precision = "auto"
     checkpointing: Checkpointing = "none"
+    offload: bool = False
     compile: CompileMode = "none"
     strategy: StrategyKind = "ddp"
     cache_clear: NonNegativeInt = 0

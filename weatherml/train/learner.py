@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.autograd.graph import save_on_cpu
 
 from weatherml.errors import BadDataError
 from weatherml.models.base import Model
@@ -51,7 +53,9 @@ class Learner:
 
     def loss(self, work: Callable[[Model], Tensor]) -> Tensor:
         """What `work` makes of the network, as the precision and the strategy compute it."""
-        loss: Tensor = self.model.within(work)
+        on_card = self.fabric.device.type == "cuda"
+        with save_on_cpu(pin_memory=on_card) if self.config.offload else nullcontext():
+            loss: Tensor = self.model.within(work)
         return loss
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
