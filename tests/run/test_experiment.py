@@ -51,3 +51,10 @@ def test_what_is_given_stands() -> None:
 def test_what_does_not_fit_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(Experiment, settings)
+
+
+def test_runs_from_before_the_modes_of_compilation_still_read() -> None:
+    settings = resolve(None, model="simple-cnn").settings()
+    for before, now in ((False, "none"), (True, "default")):
+        train = settings["train"] | {"compile": before}
+        assert parse(Experiment, settings | {"train": train}).train.compile == now

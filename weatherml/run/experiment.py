@@ -127,6 +127,11 @@ class TrainConfig(Config):
     start: str | None = None
     seed: NonNegativeInt = 0
 
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _mode(cls, value: Any) -> Any:
+        return {False: "none", True: "default"}.get(value, value)  # as earlier runs wrote it
+
     @model_validator(mode="after")
     def _pushes_over_several_steps(self) -> TrainConfig:
         if self.pushforward and self.horizon == 1:

@@ -125,7 +125,7 @@ class Trainer:
         if saved is not None:
             self.progress = Progress.of(saved.progress | {"step": saved.step})
             self.learner.restore(saved, self.run)
-            for tally, sums in zip(self.tallies, self.progress.sums, strict=True):
+            for tally, sums in zip(self.tallies, self.progress.sums, strict=False):  # earlier runs kept none
                 tally.sums.copy_(torch.tensor(sums))
         elif self.config.start is not None:
             other = open_run(self.config.start)
