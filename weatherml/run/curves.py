@@ -16,6 +16,7 @@ from weatherml.run.directory import open_run
 
 Points = list[tuple[float, float]]
 METRICS = "metrics.jsonl"
+FEW = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,8 @@ def draw(panels: Sequence[Panel], output: Path) -> None:
 
 def _chart(axes: Any, panel: Panel) -> None:
     for name, points in panel.lines.items():
-        axes.plot(*zip(*points, strict=True), label=name, linewidth=1.2)
+        marker = "o" if len(points) <= FEW else None  # a single point has no line
+        axes.plot(*zip(*points, strict=True), label=name, linewidth=1.2, marker=marker, markersize=4)
     for name, place in (panel.marks or {}).items():
         axes.axvline(place, label=f"{name} {place:.2g}", color="0.4", linestyle="--", linewidth=1)
     axes.set(title=panel.title, xlabel=panel.x)
