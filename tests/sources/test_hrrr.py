@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import pickle
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pyproj  # noqa: F401 - before eccodes
 import pytest
+from distributed.protocol import deserialize_bytes, serialize_bytes
 
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
 from weatherml.sources import grib
@@ -108,15 +108,15 @@ def test_any_message_by_its_keys(shared_data: Path) -> None:
 
 def test_one_time_travels_light(source: HRRRSource, shared_data: Path) -> None:
     source.describe()
-    sent = pickle.dumps(source.narrowed(source.times[5]))
+    sent = serialize_bytes(source.narrowed(source.times[5]))
     assert len(sent) < 5_000
-    (frame,) = pickle.loads(sent).read(source.times[5:6])
+    (frame,) = deserialize_bytes(sent).read(source.times[5:6])
     (expected,) = source.read(source.times[5:6])
     assert set(frame) == set(SHORT_NAMES)
     for name, values in expected.items():
         np.testing.assert_array_equal(frame[name], values)
     full = HRRR().build([str(shared_data / "hrrr_kerchunk")])  # 1059 x 1799 points
-    assert len(pickle.dumps(full.narrowed(full.times[0]))) < 2_000
+    assert len(serialize_bytes(full.narrowed(full.times[0]))) < 2_000
     with pytest.raises(BadDataError, match="2018-07-22T01:00:00Z: not among the 1 times"):
         source.narrowed(source.times[5]).table.row(source.times[0])
 
@@ -124,10 +124,10 @@ def test_one_time_travels_light(source: HRRRSource, shared_data: Path) -> None:
 def test_a_grid_travels_without_its_latitudes(source: HRRRSource) -> None:
     grid = source.grid
     assert grid.latlon is not None
-    sent = pickle.dumps(grid)
+    sent = serialize_bytes(grid)
     assert len(sent) < 2_000  # 78 + 41 coordinates of 8 bytes
-    assert pickle.loads(sent).difference(grid) == ""
-    np.testing.assert_array_equal(pickle.loads(sent).latlon[0], grid.latlon[0])
+    assert deserialize_bytes(sent).difference(grid) == ""
+    np.testing.assert_array_equal(deserialize_bytes(sent).latlon[0], grid.latlon[0])
 
 
 def test_winds_along_the_grid_are_marked(source: HRRRSource, rme: Path, tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pyproj
 import pytest
 import xarray as xr
+from distributed.protocol import deserialize_bytes, serialize_bytes
 
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
 from weatherml.sources import cf
@@ -123,7 +123,7 @@ def test_projected_axes_are_in_metres(make: object, tmp_path: Path) -> None:
 def test_files_follow_each_other_in_time(tmp_path: Path) -> None:
     write(dataset().isel(time=slice(3, 5)), tmp_path / "a.nc")
     write(dataset().isel(time=slice(0, 3)), tmp_path / "b.nc")
-    source = pickle.loads(pickle.dumps(NetCDF().build([str(tmp_path)])))
+    source = deserialize_bytes(serialize_bytes(NetCDF().build([str(tmp_path)])))
     np.testing.assert_array_equal(source.times, HOURS)
     np.testing.assert_array_equal(stack(source, "gust"), VALUES)
     some = HOURS[[0, 2, 4]]

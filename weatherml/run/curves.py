@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 
 from weatherml.errors import MissingInputError, UsageError
 from weatherml.files import replacing
-from weatherml.run.directory import open_run
+from weatherml.run.directory import METRICS, open_run
 
 Points = list[tuple[float, float]]
-METRICS = "metrics.jsonl"
 FEW = 20
 
 

@@ -30,6 +30,8 @@ from weatherml.samplers.base import Sampler
 
 logger = logging.getLogger(__name__)
 
+METRICS = "metrics.jsonl"
+"""What training logs, a line of JSON each time, in a run directory."""
 LIBRARIES = ("weatherml", "torch", "numpy", "zarr", "xarray", "lightning-fabric")
 
 

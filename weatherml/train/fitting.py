@@ -8,8 +8,6 @@ from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
 from weatherml.errors import ConfigError
 from weatherml.models.base import FittedModel
-from weatherml.run import checkpoint
-from weatherml.run.checkpoint import Checkpoint
 from weatherml.run.directory import Run
 from weatherml.train.record import Record
 from weatherml.train.supply import supply
@@ -28,10 +26,8 @@ def fit(run: Run, dataset: Dataset | SequenceDataset, device: torch.device, reco
         if given.everything is None:
             raise ConfigError(f"model.kind: {run.experiment.model.kind} does not forecast; take another")
         model.fit(given.everything())
-    best = Checkpoint(step=0, weights={}, average=model.state_dict(), optimizer=None, progress={})
-    checkpoint.save(run.checkpoints, best, name="best")
+    record.save_best(0, model)
     skill = given.validate(model.eval()) if given.validate else None
     if skill is not None:
         record.write(0, skill.values())
-    ratio, reference = (skill.ratio, skill.reference) if skill else (None, None)
-    record.status(state="finished", step=0, skill=ratio, reference=reference)
+    record.finished(0, skill)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,21 +13,24 @@ from torch import Tensor
 from torch.autograd.graph import save_on_cpu
 
 from weatherml.errors import BadDataError
+from weatherml.fields import Batch
 from weatherml.models.base import Model
 from weatherml.nn.recompute import set_checkpointing
 from weatherml.run.checkpoint import Checkpoint
+from weatherml.run.device import memory_format
 from weatherml.run.directory import Run, load_weights
 from weatherml.run.experiment import TrainConfig
 from weatherml.run.transfer import start_from
 from weatherml.train.optimizer import MovingAverage, build_optimizer
 from weatherml.train.processes import spread_like, whole
+from weatherml.train.share import Share, seed_noise
 
 
 class Learner:
     """What an optimizer step changes, and what a checkpoint of it holds.
 
     Args:
-        model: freshly built, on the device.
+        model: freshly built.
         config: of training.
         fabric: its precision and strategy.
 
@@ -40,6 +44,7 @@ class Learner:
 
     def __init__(self, model: Model, config: TrainConfig, fabric: Fabric) -> None:
         self.fabric, self.config = fabric, config
+        model = model.to(fabric.device, memory_format=memory_format(fabric.device))  # type: ignore[call-overload]
         set_checkpointing(model, config.checkpointing)
         self.average = MovingAverage(model, config.ema)
         if config.compile != "none":
@@ -50,6 +55,30 @@ class Learner:
         self.optimizer: Any = fabric.setup_optimizers(build_optimizer(self.model, config))
         self.model.mark_forward_method("within")
         self.first_bad = torch.full((), -1, device=fabric.device)
+
+    def gradients(self, share: Share, step: int, batches: Iterator[Batch], objective: Callable[..., Tensor]) -> Tensor:
+        """Leave in the weights the gradients of this process's share of step `step`.
+
+        Args:
+            share: what is computed here.
+            step: decides the noise.
+            batches: the share's microbatches, in order.
+            objective: from the network and `batch=` to a loss.
+
+        Returns:
+            The loss of the step, the mean over all processes, on the device.
+        """
+        total = torch.zeros((), device=self.fabric.device)
+        microbatches = share.microbatches(step)
+        last = microbatches[-1][0], microbatches[-1][1][-1]
+        for number, pieces in microbatches:
+            batch = next(batches)
+            for piece in pieces:
+                seed_noise(self.config.seed, number, piece)
+                loss = self.loss(partial(objective, batch=share.cut(batch, piece))) * share.weight
+                self.backward(loss, last=(number, piece) == last)
+                total += loss.detach()
+        return torch.as_tensor(self.fabric.all_reduce(total, reduce_op="mean"))
 
     def loss(self, work: Callable[[Model], Tensor]) -> Tensor:
         """What `work` makes of the network, as the precision and the strategy compute it."""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,17 @@ import numpy.typing as npt
 import torch
 
 from weatherml.data.loader import prefetched
-from weatherml.data.store import Dataset
-from weatherml.data.stores import open_data
 from weatherml.errors import ConfigError, WMLError
 from weatherml.fields import Batch
 from weatherml.files import write_json
 from weatherml.run.curves import Panel, draw
-from weatherml.run.device import Device, memory_format, pick_device
+from weatherml.run.device import Device, pick_device
 from weatherml.run.directory import Run, lineage_of, open_run
 from weatherml.run.experiment import Experiment
-from weatherml.run.transfer import start_from
 from weatherml.train.learner import Learner
-from weatherml.train.objective import follow
 from weatherml.train.processes import build_fabric
-from weatherml.train.share import seed_noise
-from weatherml.train.supply import Supply, supply
+from weatherml.train.share import Share
+from weatherml.train.supply import Supply, open_selected, supply
 
 Array = npt.NDArray[np.float64]
 STEPS, LOWEST, HIGHEST = 100, 1e-6, 1.0
@@ -105,18 +100,14 @@ def find_rate(experiment: Experiment, data: Path, *, device: Device = "auto", st
     """
     if not type(experiment.model).trainable:
         raise ConfigError(f"model.kind: {experiment.model.kind} takes no optimizer's steps; it needs no learning rate")
-    dataset = open_data(data)
-    if isinstance(dataset, Dataset):
-        dataset = dataset.select(experiment.data.variables or dataset.names)
+    dataset = open_selected(data, experiment)
     run = Run(path=Path("lr_finder"), experiment=experiment, lineage=lineage_of(dataset))  # never written
     fabric = build_fabric(experiment.train, pick_device(device))
     torch.manual_seed(experiment.train.seed)
-    model: Any = run.build_model()
+    learner = Learner(run.build_model(), experiment.train, fabric)
     if experiment.train.start is not None:
-        start_from(model, run, open_run(experiment.train.start))
+        learner.start_from(run, open_run(experiment.train.start))
     given = supply(run, dataset, fabric.device)
-    model = model.to(fabric.device, memory_format=memory_format(fabric.device))
-    learner = Learner(model, experiment.train, fabric)
     with closing(prefetched(given.loader.load, count())) as batches:
         return sweep(trial(learner, given, experiment, batches), np.geomspace(LOWEST, HIGHEST, steps))
 
@@ -125,19 +116,13 @@ def trial(
     learner: Learner, given: Supply, experiment: Experiment, batches: Iterator[Batch]
 ) -> Callable[[float], float]:
     """A step of training at a given rate, which tells the loss before it."""
-    config, numbers = experiment.train, count()
-    settings: Any = {"horizon": 1, "lead": experiment.data.lead, "members": given.loss.members}
-    settings |= {"loss": given.loss, "bounded": given.bounded}
+    share = Share.of(experiment.train.batch, experiment.train.accumulate)
+    objective, numbers = given.objective(horizon=1, lead=experiment.data.lead), count()
 
     def step(rate: float) -> float:
-        total = torch.zeros((), device=learner.fabric.device)
-        for microbatch in range(config.accumulate):
-            seed_noise(config.seed, next(numbers), 0)
-            loss = learner.loss(partial(follow, batch=next(batches), **settings))
-            learner.backward(loss / config.accumulate, last=microbatch == config.accumulate - 1)
-            total += loss.detach() / config.accumulate
-        learner.finish(total, rate=rate, step=0)
-        return float(total)
+        loss = learner.gradients(share, next(numbers), batches, objective)
+        learner.finish(loss, rate=rate, step=0)
+        return float(loss)
 
     return step
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from weatherml.errors import StoppedError, WMLError
 from weatherml.run import checkpoint
 from weatherml.run.checkpoint import Checkpoint
 from weatherml.run.directory import Run
+from weatherml.train.skill import Skill
 from weatherml.train.watch import Journal
 
 
@@ -83,6 +84,17 @@ class Record:
     def save(self, state: Checkpoint, *, name: str | None = None) -> None:
         """Write a checkpoint, by its step unless it has a name."""
         checkpoint.save(self.run.checkpoints, state, name=name)
+
+    def save_best(self, step: int, model: nn.Module) -> None:
+        """Keep a model's weights as the ones to forecast with."""
+        self.save(
+            Checkpoint(step=step, weights={}, average=model.state_dict(), optimizer=None, progress={}), name="best"
+        )
+
+    def finished(self, step: int, skill: Skill | None) -> None:
+        """Say that the run is at its end, and how good it is."""
+        ratio, reference = (skill.ratio, skill.reference) if skill else (None, None)
+        self.status(state="finished", step=step, skill=ratio, reference=reference)
 
     def close(self) -> None:
         """Flush the events."""

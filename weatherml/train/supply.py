@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -14,13 +16,15 @@ from weatherml.data.loader import Loader
 from weatherml.data.sequences.loader import SequenceLoader
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
+from weatherml.data.stores import open_data
 from weatherml.errors import BadDataError
 from weatherml.fields import Batch, Fields
 from weatherml.losses.base import LossModule, Weights
 from weatherml.models.base import Model
 from weatherml.run.directory import Run
+from weatherml.run.experiment import Experiment
 from weatherml.run.sequences import SequenceLineage
-from weatherml.train.objective import build_loss
+from weatherml.train.objective import build_loss, follow
 from weatherml.train.sequence_skill import SequenceValidator
 from weatherml.train.skill import Skill
 from weatherml.train.validation import Validator
@@ -55,6 +59,24 @@ class Supply:
     validate: Callable[[Model], Skill] | None
     calibrator: Validator | None = None
     everything: Callable[[], Batch] | None = None
+
+    def objective(self, *, horizon: int, lead: int, pushforward: bool = False) -> Callable[..., Tensor]:
+        """What a step minimises, from a model and `batch=`: see `follow`."""
+        return partial(
+            follow,
+            loss=self.loss,
+            horizon=horizon,
+            lead=lead,
+            bounded=self.bounded,
+            members=self.loss.members,
+            pushforward=pushforward,
+        )
+
+
+def open_selected(path: Path, experiment: Experiment) -> Dataset | SequenceDataset:
+    """The dataset, narrowed to the experiment's variables."""
+    dataset = open_data(path)
+    return dataset.select(experiment.data.variables or dataset.names) if isinstance(dataset, Dataset) else dataset
 
 
 def supply(run: Run, dataset: Dataset | SequenceDataset, device: torch.device) -> Supply:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,26 +15,25 @@ from lightning_fabric import Fabric
 from weatherml.data.loader import prefetched
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
-from weatherml.data.stores import open_data
 from weatherml.errors import UnavailableError, WMLError
 from weatherml.fields import Batch
 from weatherml.files import output_lock
 from weatherml.nn.tally import Tally, tallies
 from weatherml.run.checkpoint import Checkpoint
-from weatherml.run.device import Device, memory_format, pick_device
+from weatherml.run.device import Device, pick_device
 from weatherml.run.directory import Run, open_or_create, open_run
 from weatherml.run.experiment import Experiment
 from weatherml.signals import StopRequest, stop_request
 from weatherml.train.calibration import calibrate
 from weatherml.train.fitting import fit
 from weatherml.train.learner import Learner
-from weatherml.train.objective import follow, horizon_at, mean_work, total_steps
+from weatherml.train.objective import horizon_at, mean_work, total_steps
 from weatherml.train.optimizer import learning_rate
 from weatherml.train.processes import build_fabric
 from weatherml.train.record import NoRecord, Progress, Record
-from weatherml.train.share import Share, seed_noise
+from weatherml.train.share import Share
 from weatherml.train.skill import Skill
-from weatherml.train.supply import supply
+from weatherml.train.supply import open_selected, supply
 from weatherml.train.watch import LOG_EVERY, Display, Pace, Report, Stopwatch, no_display, peak_memory, run_log
 
 logger = logging.getLogger(__name__)
@@ -65,9 +63,7 @@ def train(
     first = fabric.is_global_zero
     path = Path(fabric.broadcast(str(path)))  # a name made of the time differs between processes
     with output_lock(path) if first else nullcontext():
-        dataset = open_data(data)
-        if isinstance(dataset, Dataset):
-            dataset = dataset.select(experiment.data.variables or dataset.names)
+        dataset = open_selected(data, experiment)
         run = open_or_create(path, experiment, dataset, resume=resume) if first else None
         fabric.barrier()
         run = run or open_run(path)
@@ -106,21 +102,18 @@ class Trainer:
         self.config, self.lead = run.experiment.train, run.experiment.data.lead
         sizes = {"rank": fabric.global_rank, "size": fabric.world_size}
         self.share = Share.of(self.config.batch, self.config.accumulate, **sizes)
-        torch.manual_seed(self.config.seed)
-        model = run.build_model()
         self.supply = supply(run, dataset, self.device)
         self.skill: Skill | None = None
-        self.begin(model)
+        self.begin()
 
-    def begin(self, model: Any = None) -> None:
+    def begin(self) -> None:
         """Start from the last checkpoint, or anew."""
-        if model is None:
-            torch.manual_seed(self.config.seed)
-            model = self.run.build_model()
+        torch.manual_seed(self.config.seed)
+        self.learner = Learner(self.run.build_model(), self.config, self.fabric)
+        for tally in self.tallies:  # the loss outlives a return to the start
+            tally.take()
         steps = total_steps(self.run.experiment, len(self.supply.loader))
         self.progress = Progress(steps=steps, paced=self.config.minutes is None)
-        model = model.to(self.device, memory_format=memory_format(self.device))
-        self.learner = Learner(model, self.config, self.fabric)
         saved = self.run.latest()
         if saved is not None:
             self.progress = Progress.of(saved.progress | {"step": saved.step})
@@ -143,8 +136,7 @@ class Trainer:
                 self.stretch(stop)
         self.save()
         self.calibrate()
-        ratio, reference = (self.skill.ratio, self.skill.reference) if self.skill else (None, None)
-        self.record.status(state="finished", step=self.progress.step, skill=ratio, reference=reference)
+        self.record.finished(self.progress.step, self.skill)
 
     def done(self) -> bool:
         """Whether the last step is taken, or validation has not improved for long."""
@@ -177,36 +169,16 @@ class Trainer:
 
     def train_step(self, batches: Iterator[Batch]) -> None:
         """One optimizer step over this process's share of the microbatches."""
-        step, share = self.progress.step, self.share
-        total = torch.zeros((), device=self.device)
-        microbatches = share.microbatches(step)
-        last = microbatches[-1][0], microbatches[-1][1][-1]
-        for number, pieces in microbatches:
-            batch = next(batches)
-            for piece in pieces:
-                seed_noise(self.config.seed, number, piece)
-                loss = self._loss(share.cut(batch, piece)) * share.weight
-                self.learner.backward(loss, last=(number, piece) == last)
-                total += loss.detach()
-        total = torch.as_tensor(self.fabric.all_reduce(total, reduce_op="mean"))
+        step = self.progress.step
+        total = self.learner.gradients(self.share, step, batches, self._objective())
         self._rate = learning_rate(step, self.progress.steps, self.config) / 2**self.progress.rollbacks
         self._norm = self.learner.finish(total, rate=self._rate, step=step)
         self.progress.losses.append(total)
         self.progress.step += 1
 
-    def _loss(self, batch: Batch) -> torch.Tensor:
-        return self.learner.loss(
-            partial(
-                follow,
-                batch=batch,
-                loss=self.supply.loss,
-                horizon=horizon_at(self.progress.step, self.progress.steps, self.config),
-                lead=self.lead,
-                bounded=self.supply.bounded,
-                members=self.supply.loss.members,
-                pushforward=self.config.pushforward,
-            )
-        )
+    def _objective(self) -> Callable[..., torch.Tensor]:
+        horizon = horizon_at(self.progress.step, self.progress.steps, self.config)
+        return self.supply.objective(horizon=horizon, lead=self.lead, pushforward=self.config.pushforward)
 
     def cut_smaller(self) -> None:
         """After the device's memory ran out: the same step in smaller pieces.
@@ -307,7 +279,7 @@ class Trainer:
         logger.debug("step %d: %.4f x the error of %s", self.progress.step, skill.ratio, skill.reference)
         if self.progress.best is None or skill.score < self.progress.best:
             self.progress.best, self.progress.stale = skill.score, 0
-            self._save_best()
+            self.record.save_best(self.progress.step, self.learner.average.model)
         else:
             self.progress.stale += 1
 
@@ -348,9 +320,3 @@ class Trainer:
     def tallies(self) -> list[Tally]:
         """What model and loss have summed since it was last logged."""
         return tallies(self.learner.network, self.supply.loss)
-
-    def _save_best(self) -> None:
-        average = self.learner.average.model.state_dict()
-        self.record.save(
-            Checkpoint(step=self.progress.step, weights={}, average=average, optimizer=None, progress={}), name="best"
-        )

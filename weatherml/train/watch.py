@@ -15,6 +15,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from weatherml.files import readable_size, write_text
+from weatherml.run.directory import METRICS
 
 LOG_EVERY = 20
 
@@ -64,7 +65,7 @@ class Journal:
 
     def rewind(self, step: int) -> None:
         """Drop what was written after `step`: a resumed run writes it again."""
-        file = self.path / "metrics.jsonl"
+        file = self.path / METRICS
         if file.exists():
             lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
             write_text(
@@ -73,7 +74,7 @@ class Journal:
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Append one line, and its numbers to TensorBoard."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         for name, value in values.items():
             if isinstance(value, int | float):

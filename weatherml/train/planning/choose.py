@@ -9,7 +9,8 @@ from weatherml.run.device import Device, pick_device
 from weatherml.run.directory import lineage_of, open_run
 from weatherml.run.experiment import Experiment
 from weatherml.train.planning.search import Budget, Search, refitted
-from weatherml.train.planning.sizes import free_memory, open_selected, parse_size
+from weatherml.train.planning.sizes import free_memory, parse_size
+from weatherml.train.supply import open_selected
 
 
 def fit_experiment(

@@ -14,7 +14,8 @@ from weatherml.run.directory import lineage_of
 from weatherml.run.experiment import Experiment
 from weatherml.train.planning.rate import Rate, Time, mean_flops, measured_rate, stated_rate, training_time
 from weatherml.train.planning.search import Budget, Fit, Search
-from weatherml.train.planning.sizes import FORTNIGHT, default_shape, open_selected, training_cases
+from weatherml.train.planning.sizes import FORTNIGHT, default_shape, training_cases
+from weatherml.train.supply import open_selected
 
 
 @dataclass(frozen=True, kw_only=True)

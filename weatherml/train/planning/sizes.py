@@ -9,7 +9,6 @@ import torch
 
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
-from weatherml.data.stores import open_data
 from weatherml.data.windows import windows
 from weatherml.errors import UsageError
 from weatherml.fields import Shape
@@ -39,12 +38,6 @@ def default_shape(experiment: Experiment, *, grid: tuple[int, int] | None, chann
         width=width,
         delta_std=(1.0,) * count,
     )
-
-
-def open_selected(path: Path, experiment: Experiment) -> Dataset | SequenceDataset:
-    """The dataset, narrowed to the experiment's variables as training does."""
-    dataset = open_data(path)
-    return dataset.select(experiment.data.variables or dataset.names) if isinstance(dataset, Dataset) else dataset
 
 
 def training_cases(dataset: Dataset | SequenceDataset, experiment: Experiment) -> int:
