@@ -11,10 +11,11 @@ import torch
 import xarray as xr
 
 from weatherml.metrics.bias import Bias
-from weatherml.metrics.crps import CRPS, pair_distances
+from weatherml.metrics.crps import CRPS, fair_crps
 from weatherml.metrics.mae import MAE
 from weatherml.metrics.reduce import area_sum
 from weatherml.metrics.rmse import RMSE
+from weatherml.metrics.sorting import sort_rows
 from weatherml.metrics.spread_skill_ratio import SpreadSkillRatio
 
 L, M, H, W = 4, 6, 12, 9
@@ -44,14 +45,25 @@ def test_of_the_ensemble_mean_as_in_scores(metric: RMSE | MAE | Bias, reference:
 def test_fair_crps_as_in_scores(members: int) -> None:
     ensemble = REAL_FORECAST.isel(member=slice(members))
     expected = scores.probability.crps_for_ensemble(ensemble, REAL_TRUTH, "member", method="fair", preserve_dims="lead")
-    np.testing.assert_allclose(value(CRPS(), FORECAST[:, :members]), expected, rtol=1e-5)
+    np.testing.assert_allclose(value(CRPS(), FORECAST[:, :members]), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("members", [2, 10, 16, 50])
-def test_sorted_pairs_are_all_pairs(members: int) -> None:
-    x = torch.from_numpy(RNG.normal(280, 10, (2, members, 5, 4)).round(1))  # with ties
-    pairs = (x.unsqueeze(1) - x.unsqueeze(2)).abs().sum((1, 2)) / 2
-    torch.testing.assert_close(pair_distances(x), pairs, rtol=1e-12, atol=0)
+@pytest.mark.parametrize("members", [2, 3, 10, 16, 50])
+def test_fair_crps_is_its_definition_at_each_point(members: int) -> None:
+    """All pairs, one by one; more points than are sorted at once."""
+    x = torch.from_numpy(RNG.normal(280, 10, (1, members, 150, 120)).round(1))  # with ties
+    truth = torch.from_numpy(RNG.normal(280, 10, (1, 150, 120)))
+    pairs = sum((x[:, i] - x[:, j]).abs() for i in range(members) for j in range(i))
+    expected = (x - truth.unsqueeze(1)).abs().mean(1) - pairs / (members * (members - 1))
+    torch.testing.assert_close(fair_crps(x, truth), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", range(2, 21))
+def test_a_network_sorts_every_order_of_noughts_and_ones(size: int) -> None:
+    """Which proves that it sorts all numbers (the 0-1 principle); all of them up to 12, some above."""
+    orders = np.arange(2**size) if size <= 12 else RNG.integers(0, 2**size, 4096)
+    rows = np.stack([(orders >> bit & 1).astype(np.float32) for bit in range(size)])
+    np.testing.assert_array_equal(np.stack(sort_rows(list(rows.copy()))), np.sort(rows, axis=0))
 
 
 def test_crps_of_one_member_is_its_mae() -> None:

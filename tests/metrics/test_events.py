@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import xarray as xr
+from scores.categorical import BinaryContingencyManager
 from scores.spatial import fss_2d_single_field
 
 from weatherml.metrics.csi import CSI
+from weatherml.metrics.ets import ETS
 from weatherml.metrics.events import EventMetric, event_name
 from weatherml.metrics.far import FAR
 from weatherml.metrics.frequency_bias import FrequencyBias
 from weatherml.metrics.fss import FSS
+from weatherml.metrics.hss import HSS
 from weatherml.metrics.neighbourhood import scale_name
 from weatherml.metrics.pod import POD
 from weatherml.variables import TABLE
@@ -74,6 +78,24 @@ def test_contingency_golden_numbers() -> None:
     assert float(value(FrequencyBias(**EVENT), forecast, truth)) == pytest.approx(4 / 3)
 
 
+@pytest.mark.parametrize(
+    ("metric", "method"),
+    [
+        (CSI, "critical_success_index"),
+        (POD, "probability_of_detection"),
+        (FAR, "false_alarm_ratio"),
+        (FrequencyBias, "frequency_bias"),
+        (ETS, "equitable_threat_score"),
+        (HSS, "heidke_skill_score"),
+    ],
+)
+def test_contingency_scores_as_in_scores(metric: type[EventMetric], method: str) -> None:
+    truth, forecast = smooth(1, 1, 40, 33), smooth(2, 1, 40, 33)
+    events = [xr.DataArray((field[0] >= 30).double().numpy(), dims=("y", "x")) for field in (forecast, truth)]
+    expected = getattr(BinaryContingencyManager(*events).transform(), method)()
+    np.testing.assert_allclose(value(metric(**EVENT), forecast.unsqueeze(1), truth).numpy(), [expected], rtol=1e-6)
+
+
 def test_members_are_counted_one_by_one() -> None:
     truth = torch.tensor([[[30.0, 10.0]]])
     forecast = torch.tensor([[[[40.0, 10.0]], [[10.0, 40.0]]]])
@@ -126,5 +148,5 @@ def test_fss_of_an_ensemble_uses_the_mean_share() -> None:
 
 def test_no_event_anywhere_is_nan() -> None:
     quiet = torch.zeros(1, 5, 5)
-    for metric in (CSI(**EVENT), POD(**EVENT), FAR(**EVENT), FrequencyBias(**EVENT), FSS(**EVENT, width=3)):
+    for metric in (*(kind(**EVENT) for kind in (CSI, POD, FAR, FrequencyBias, ETS, HSS)), FSS(**EVENT, width=3)):
         assert value(metric, quiet.unsqueeze(1), quiet).isnan().all()

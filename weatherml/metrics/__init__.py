@@ -5,10 +5,12 @@ from weatherml.metrics import brier as brier
 from weatherml.metrics import brier_skill as brier_skill
 from weatherml.metrics import crps as crps
 from weatherml.metrics import csi as csi
+from weatherml.metrics import ets as ets
 from weatherml.metrics import fair_brier as fair_brier
 from weatherml.metrics import far as far
 from weatherml.metrics import frequency_bias as frequency_bias
 from weatherml.metrics import fss as fss
+from weatherml.metrics import hss as hss
 from weatherml.metrics import log_spectral_distance as log_spectral_distance
 from weatherml.metrics import mae as mae
 from weatherml.metrics import nep_brier as nep_brier

@@ -10,7 +10,7 @@ from torch import Tensor
 from weatherml.fields import Fields
 from weatherml.metrics.base import Metric, Statistics
 from weatherml.metrics.once import once
-from weatherml.metrics.reduce import area_sum, known
+from weatherml.metrics.reduce import area, area_sum, known
 from weatherml.variables import Variable
 
 Side = Literal["above", "below"]
@@ -49,7 +49,7 @@ class ContingencyMetric(EventMetric):
     """A score of the 2 x 2 table of hits, misses and false alarms; members are counted one by one."""
 
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
-        """Hits, misses and false alarms, averaged over members."""
+        """Hits, misses and false alarms, averaged over members, and the area."""
         return contingency(forecast, truth, mask, rows, threshold=self.threshold, side=self.side)
 
 
@@ -103,11 +103,12 @@ def event_area(values: Fields, mask: Tensor, rows: Tensor, *, threshold: float, 
 def contingency(
     forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor, *, threshold: float, side: Side
 ) -> Statistics:
-    """Area of hits, misses and false alarms, each (L,); forecast (L, M, H, W), truth (L, H, W)."""
+    """Area of hits, misses and false alarms, and in all, each (L,); forecast (L, M, H, W), truth (L, H, W)."""
     both = event_share(forecast, mask, threshold, side) * event_share(truth, mask, threshold, side)
     hits = area_sum(both, mask, rows)
     return {
         "hits": hits,
         "misses": event_area(truth, mask, rows, threshold=threshold, side=side) - hits,
         "false_alarms": event_area(forecast, mask, rows, threshold=threshold, side=side) - hits,
+        "weight": area(mask, rows),
     }

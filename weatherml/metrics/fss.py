@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Statistics
-from weatherml.metrics.events import Side
-from weatherml.metrics.neighbourhood import NeighbourhoodMetric, fractions
-from weatherml.metrics.once import once
-from weatherml.metrics.reduce import area_sum, ratio
+from weatherml.metrics.neighbourhood import NeighbourhoodMetric, counts, members
+from weatherml.metrics.reduce import complete, ratio
+
+STRIP = 128
+"""Rows at once: they stay in a core's cache from the sums to the squares."""
 
 
 @METRICS.register("fss")
@@ -30,18 +32,27 @@ class FSS(NeighbourhoodMetric):
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Squared differences of the fractions, and what they would be without any overlap."""
         event = (self.threshold, self.side, self.width)
-        difference = fractions(forecast, mask, *event) - fractions(truth, mask, *event)
-        return {
-            "squared_difference": area_sum(difference.square(), mask, rows),
-            "no_overlap": total_square(forecast, mask, rows, event) + total_square(truth, mask, rows, event),
-        }
+        size, holes = members(forecast, mask), None if complete(mask) else ~mask
+        squares = []
+        for strip in (slice(start, start + STRIP) for start in range(0, len(rows), STRIP)):
+            expected = counts(forecast, mask, *event, rows=strip)
+            observed = counts(truth, mask, *event, rows=strip).mul_(size)
+            if holes is not None:
+                expected, observed = (each.masked_fill_(holes[:, strip], 0) for each in (expected, observed))
+            sums = [square_sum(each) for each in (expected - observed, expected, observed)]
+            squares.append(torch.stack(sums))
+        difference, *both = (torch.cat(squares, -1) / (size * self.width**2) ** 2) @ rows.double()
+        return {"squared_difference": difference, "no_overlap": sum(both)}
 
     def value(self, sums: Statistics) -> Tensor:
         """The score; NaN where the event occurs in neither."""
         return 1 - ratio(sums["squared_difference"], sums["no_overlap"])
 
 
-@once
-def total_square(values: Fields, mask: Tensor, rows: Tensor, event: tuple[float, Side, int]) -> Tensor:
-    """Sum of the squared fractions, (L,)."""
-    return area_sum(fractions(values, mask, *event).square(), mask, rows)
+def square_sum(values: Tensor) -> Tensor:
+    """Sum of the squares of each row of (L, H, W) integers: (L, H) float64.
+
+    float32 holds the integers, and their sums along a row to 1e-7.
+    """
+    numbers = values.float()
+    return torch.linalg.vecdot(numbers, numbers).double()

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import Metric
-from weatherml.metrics.events import EventMetric, Side, event_share, events, number_name, occurs
+from weatherml.metrics.events import EventMetric, Side, events, number_name, occurs
 from weatherml.metrics.once import once
 from weatherml.variables import Variable
+
+EVERY = slice(None)
 
 
 class NeighbourhoodMetric(EventMetric):
@@ -51,14 +53,37 @@ def scale_name(width: int, spacing_km: float | None) -> str:
     return f"{number_name(round(km, 1 if km < 10 else 0))}km"
 
 
-@once
 def fractions(values: Fields, mask: Tensor, threshold: float, side: Side, width: int) -> Tensor:
     """Share of each point's neighbourhood with the event, (L, H, W) float64; of (L, M, H, W) the members' mean.
 
     Beyond the edge, and at unknown points, no event occurs.
     """
+    return counts(values, mask, threshold, side, width).double() / (members(values, mask) * width**2)
+
+
+def counts(values: Fields, mask: Tensor, threshold: float, side: Side, width: int, *, rows: slice = EVERY) -> Tensor:
+    """Points of the neighbourhoods with the event, (L, H, W) int32; of (L, M, H, W) all members' together.
+
+    Not remembered: memory that is new each time costs more than the sums.
+
+    Args:
+        values: (L, H, W), or (L, M, H, W).
+        mask: (L, H, W).
+        threshold: of the event.
+        side: of the event.
+        width: of the neighbourhoods.
+        rows: of the points; all of them, unless who asks has use for some at a time.
+    """
     sums = integral(values, mask, threshold, side)
-    return window_sum(window_sum(sums, -2, width), -1, width) / width**2
+    height = sums.shape[-2] - 1
+    centres = torch.arange(height)[rows]
+    first, beyond = ((centres + shift).clamp(0, height) for shift in (-(width // 2), width // 2 + 1))
+    return window_sum(sums.index_select(-2, beyond).sub_(sums.index_select(-2, first)), width)
+
+
+def members(values: Fields, mask: Tensor) -> int:
+    """M of (L, M, H, W) values; 1 of a field (L, H, W) like the mask."""
+    return 1 if values.ndim == mask.ndim else values.shape[1]
 
 
 @once
@@ -70,7 +95,7 @@ def known_fractions(mask: Tensor, width: int) -> Tensor:
 @once
 def anywhere(values: Fields, mask: Tensor, threshold: float, side: Side, width: int) -> Tensor:
     """Share of members with the event anywhere in each point's neighbourhood, (L, H, W); of a field, whether."""
-    event = occurs(values, threshold, side) & (mask if values.ndim == mask.ndim else mask.unsqueeze(1))
+    event = occurring(values, mask, threshold, side)
     near = dilate(dilate(event, -2, width), -1, width).float()
     return near if values.ndim == mask.ndim else near.mean(1)
 
@@ -90,17 +115,25 @@ def dilate(event: Tensor, axis: int, width: int) -> Tensor:
 
 @once
 def integral(values: Fields, mask: Tensor, threshold: float, side: Side) -> Tensor:
-    """The event's sums over all rows and columns before each: (L, H + 1, W + 1) float64."""
-    share = event_share(values, mask, threshold, side).double()
-    return torch.nn.functional.pad(share.cumsum(-1).cumsum(-2), (1, 0, 1, 0))
+    """The event's counts over all rows and columns before each: (L, H + 1, W + 1) int32."""
+    event = occurring(values, mask, threshold, side)
+    count = event if event.ndim == mask.ndim else event.sum(1, dtype=torch.int32)
+    return torch.nn.functional.pad(count.cumsum(-1, dtype=torch.int32).cumsum(-2, dtype=torch.int32), (1, 0, 1, 0))
 
 
-def window_sum(sums: Tensor, axis: int, width: int) -> Tensor:
-    """Sums over windows of odd `width` from cumulative sums with a leading 0 (N + 1 to N); zeros past the edge."""
-    size = sums.shape[axis] - 1
+def occurring(values: Fields, mask: Tensor, threshold: float, side: Side) -> Tensor:
+    """Where the event is and the point known: bool, of the shape of the values."""
+    return occurs(values, threshold, side) & (mask if values.ndim == mask.ndim else mask.unsqueeze(1))
+
+
+def window_sum(sums: Tensor, width: int) -> Tensor:
+    """Sums over windows of odd `width` along the last axis, of which `sums` are cumulative with a leading 0.
+
+    (..., W + 1) to (..., W); beyond the edges there is nothing.
+    """
+    size = sums.shape[-1] - 1
     reach = min(width // 2, size)
-    inside = sums.narrow(axis, reach + 1, size - reach)
-    last = sums.narrow(axis, size, 1)
-    windows = torch.cat([inside, *[last] * reach], axis)
-    windows.narrow(axis, reach, size - reach).sub_(sums.narrow(axis, 0, size - reach))
+    inside, last = sums[..., reach + 1 :], sums[..., -1:]
+    windows = torch.cat([inside, *[last] * reach], -1)
+    windows[..., reach:].sub_(sums[..., : size - reach])
     return windows
