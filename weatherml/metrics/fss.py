@@ -55,4 +55,5 @@ def square_sum(values: Tensor) -> Tensor:
     float32 holds the integers, and their sums along a row to 1e-7.
     """
     numbers = values.float()
-    return torch.linalg.vecdot(numbers, numbers).double()
+    sums: Tensor = torch.linalg.vecdot(numbers, numbers)
+    return sums.double()

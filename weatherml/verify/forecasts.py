@@ -1,4 +1,4 @@
-"""Forecast files: ours and anyone's, as long as their dimensions have the names."""
+"""Forecast files: ours and anyone's, under the usual names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from weatherml.errors import BadDataError
+from weatherml.verify.names import oriented, standard
 from weatherml.verify.reading import (
     grid_difference,
     grid_dims,
@@ -87,10 +88,13 @@ def open_forecast(path: Path, truth: Truth) -> ForecastFile:
         MissingInputError: nothing there.
         BadDataError: not a forecast, another grid, no common variable, or other units.
     """
-    dataset = open_file(path)
+    dataset = oriented(standard(open_file(path)), truth.grid, path)
     for dim in ("init_time", "lead_time"):
         if dim not in dataset.dims or dim not in dataset.coords:
-            raise BadDataError(f"{path}: no dimension {dim} with values; a forecast has (init_time, lead_time, ...)")
+            raise BadDataError(
+                f"{path}: no dimension {dim} with values among {', '.join(map(str, dataset.sizes))}; "
+                "a forecast has (init_time, lead_time, ...)"
+            )
     difference = grid_difference(truth.grid, dataset, path)
     if difference:
         raise BadDataError(f"{path}: {difference} in {truth.path}; regrid the forecast to the truth's grid")
