@@ -11,6 +11,7 @@ from cli.evaluate import evaluate
 from cli.inspect import inspect
 from cli.list import list_members
 from cli.plan import plan
+from cli.plot import plot
 from cli.prepare import prepare
 from cli.rollout import rollout
 from cli.train import train
@@ -24,6 +25,7 @@ def add_commands(app: typer.Typer) -> None:
         "rollout": rollout,
         "ensemble": ensemble,
         "evaluate": evaluate,
+        "plot": plot,
         "plan": plan,
         "inspect": inspect,
         "list": list_members,

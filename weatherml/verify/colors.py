@@ -87,6 +87,13 @@ def spread_scale(spreads: Array) -> Scale:
     return _linear(colormap_named(SPREADS), 0.0, float(np.percentile(known, 99)) if len(known) else 1.0)
 
 
+def probability_scale() -> Scale:
+    """The scale of probabilities, 0 to 1; what is below 2 % is clear."""
+    colors = mpl.colormaps["YlOrRd"](np.linspace(0, 1, 256))
+    colors[:5, 3] = 0
+    return _linear(ListedColormap(colors), 0.0, 1.0)
+
+
 def _clear_in_the_middle(name: str) -> Colormap:
     """A diverging colormap whose zero lets the page through, light or dark."""
     share = np.linspace(0, 1, 256)

@@ -127,10 +127,11 @@ def open_truth(path: Path) -> Truth:
 def _variables(dataset: xr.Dataset, grid: Grid) -> dict[str, Variable]:
     fields = [str(name) for name, array in dataset.items() if array.dims == ("time", *grid.dims)]
     names = [name for name in dataset.attrs.get("variables", fields) if name in fields]
-    return {name: _variable(dataset, name) for name in names}
+    return {name: read_variable(dataset, name) for name in names}
 
 
-def _variable(dataset: xr.Dataset, name: str) -> Variable:
+def read_variable(dataset: xr.Dataset, name: str) -> Variable:
+    """What is known of an array: from the store's own table, or ours where the units are the same."""
     table = dataset.attrs.get("variable_table", {})
     if name in table:
         return parse(Variable, table[name], at=f"variable_table.{name}")

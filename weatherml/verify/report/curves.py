@@ -12,7 +12,7 @@ from torch import Tensor
 
 from weatherml.metrics.base import Metric
 from weatherml.metrics.events import EventMetric
-from weatherml.verify.report.charts import Axis, Chart, Series, line_chart, linear_axis, power_axis
+from weatherml.page.charts import Axis, Chart, Series, line_chart, linear_axis, power_axis
 from weatherml.verify.report.diagrams import diagram_charts
 from weatherml.verify.report.styles import styles
 from weatherml.verify.scores import TRUTH, Scores

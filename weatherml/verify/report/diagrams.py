@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weatherml.metrics.base import Diagram, Metric
-from weatherml.verify.report.charts import Chart, Series, line_chart, linear_axis, unit_axis
+from weatherml.page.charts import Chart, Series, line_chart, linear_axis, unit_axis
 from weatherml.verify.report.styles import styles
 from weatherml.verify.scores import Scores
 

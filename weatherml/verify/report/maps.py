@@ -54,7 +54,7 @@ class MapFrame:
 def map_frame(grid: Grid, lines: Sequence[Line]) -> MapFrame:
     """The frame of a grid's maps, with lines over them."""
     H, W = grid.shape
-    cell = _cell_height(grid)
+    cell = cell_height(grid)
     flip_rows, flip_columns = _rising(grid.y), not _rising(grid.x)
 
     def place(line: Line) -> Array:
@@ -83,7 +83,7 @@ def _rising(axis: Array) -> bool:
     return len(axis) > 1 and bool(axis[-1] > axis[0])
 
 
-def _cell_height(grid: Grid) -> float:
+def cell_height(grid: Grid) -> float:
     """A cell's height over its width."""
     dy, dx = (float(np.abs(np.diff(axis)).mean()) if len(axis) > 1 else 1.0 for axis in (grid.y, grid.x))
     squeeze = float(np.cos(np.deg2rad(grid.y.mean()))) if grid.kind == "latlon" else 1.0

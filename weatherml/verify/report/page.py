@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.resources
 from collections.abc import Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from weatherml.metrics.base import METRICS
+from weatherml.page import fill
 from weatherml.variables import Variable
 from weatherml.verify.colors import Scale, error_scale, field_scale, spread_scale
 from weatherml.verify.example import Example, ExampleFields
@@ -25,22 +24,14 @@ from weatherml.verify.truth import Truth
 Array = npt.NDArray[Any]
 Context = dict[str, Any]
 TEMPLATE = "template.html.j2"
-FOLDER = "weatherml.verify"
+PACKAGE = "weatherml.verify"
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 
 def render(scores: Scores, example: Example, truth: Truth, lines: Sequence[Line] = ()) -> str:
     """The report as HTML; `lines` are drawn on the maps beside the coast."""
     frame = map_frame(truth.grid, [*coast_lines(truth.land), *lines])
-    return fill(TEMPLATE, page_context(scores, example, truth, frame))
-
-
-def fill(template: str, context: Context) -> str:
-    """A template of this package with what it shows."""
-    folder = importlib.resources.files(FOLDER)
-    loader = jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8"))
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template(template).render(context)
+    return fill(PACKAGE, TEMPLATE, page_context(scores, example, truth, frame))
 
 
 def page_context(scores: Scores, example: Example, truth: Truth, frame: MapFrame) -> Context:

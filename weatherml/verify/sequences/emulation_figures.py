@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from weatherml.page.charts import Chart, Series, line_chart, linear_axis
 from weatherml.variables import Variable
 from weatherml.verify.colors import error_scale, field_scale
-from weatherml.verify.report.charts import Chart, Series, line_chart, linear_axis
 from weatherml.verify.report.maps import MapFrame
 from weatherml.verify.report.page import bar
 from weatherml.verify.sequences.emulation import area_mean

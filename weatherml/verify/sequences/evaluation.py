@@ -13,10 +13,11 @@ import numpy as np
 from weatherml.data.sequences.store import open_sequences
 from weatherml.fields import Task
 from weatherml.files import write_json, write_text
+from weatherml.page import fill
 from weatherml.verify.output import FILES, claim_output
 from weatherml.verify.report.lines import read_lines
 from weatherml.verify.report.maps import map_frame
-from weatherml.verify.report.page import fill
+from weatherml.verify.report.page import PACKAGE
 from weatherml.verify.sequences import emulation, events
 from weatherml.verify.sequences.bootstrap import BLOCK_DAYS, Score
 from weatherml.verify.sequences.cases import open_all
@@ -96,7 +97,7 @@ def evaluate_predictions(
         attention = {name: said.attention for name, said in forecasts.items() if said.attention is not None}
         results = judge.results(store, fields, resamples=resamples, seed=seed)
         found = scores_json(results) | {"metadata": metadata(results, predictions, resamples=resamples, seed=seed)}
-        page = fill(TEMPLATE, page_context(results, judge.glossary, map_frame(store.grid, lines), attention))
+        page = fill(PACKAGE, TEMPLATE, page_context(results, judge.glossary, map_frame(store.grid, lines), attention))
         (output / FILES[-1]).unlink(missing_ok=True)  # the scores say that all is there
         write_text(output / "report.html", page)
         write_json(output / "scores.json", found)

@@ -13,9 +13,9 @@ from sklearn.metrics import precision_recall_curve
 
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.windows import evenly
+from weatherml.page.charts import BOTTOM, HEIGHT, TOP, WIDTH, Chart, Series, line_chart, unit_axis
 from weatherml.variables import Variable
 from weatherml.verify.colors import spread_scale
-from weatherml.verify.report.charts import BOTTOM, HEIGHT, TOP, WIDTH, Chart, Series, line_chart, unit_axis
 from weatherml.verify.report.maps import MapFrame
 from weatherml.verify.report.page import bar
 from weatherml.verify.sequences.emulation import ratio
