@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
@@ -14,7 +16,10 @@ from weatherml.metrics.events import EventMetric, Side, events, number_name, occ
 from weatherml.metrics.once import once
 from weatherml.variables import Variable
 
+Array = npt.NDArray[Any]
 EVERY = slice(None)
+WHOLE_IN_FLOAT32 = 1 << 24
+"""Whole numbers up to here are exact in float32."""
 
 
 class NeighbourhoodMetric(EventMetric):
@@ -58,11 +63,12 @@ def fractions(values: Fields, mask: Tensor, threshold: float, side: Side, width:
 
     Beyond the edge, and at unknown points, no event occurs.
     """
-    return counts(values, mask, threshold, side, width).double() / (members(values, mask) * width**2)
+    found = torch.from_numpy(counts(values, mask, threshold, side, width))
+    return found.double() / (members(values, mask) * width**2)
 
 
-def counts(values: Fields, mask: Tensor, threshold: float, side: Side, width: int, *, rows: slice = EVERY) -> Tensor:
-    """Points of the neighbourhoods with the event, (L, H, W) int32; of (L, M, H, W) all members' together.
+def counts(values: Fields, mask: Tensor, threshold: float, side: Side, width: int, *, rows: slice = EVERY) -> Array:
+    """Points of the neighbourhoods with the event, (L, H, W), whole numbers; of (L, M, H, W) all members' together.
 
     Not remembered: memory that is new each time costs more than the sums.
 
@@ -71,14 +77,19 @@ def counts(values: Fields, mask: Tensor, threshold: float, side: Side, width: in
         mask: (L, H, W).
         threshold: of the event.
         side: of the event.
-        width: of the neighbourhoods.
+        width: of the neighbourhoods, odd.
         rows: of the points; all of them, unless who asks has use for some at a time.
     """
-    sums = integral(values, mask, threshold, side)
+    sums, reach = integral(values, mask, threshold, side).numpy(), width // 2
     height = sums.shape[-2] - 1
-    centres = torch.arange(height)[rows]
-    first, beyond = ((centres + shift).clamp(0, height) for shift in (-(width // 2), width // 2 + 1))
-    return window_sum(sums.index_select(-2, beyond).sub_(sums.index_select(-2, first)), width)
+    first, beyond = (np.arange(height)[rows] + shift for shift in (-reach, reach + 1))
+    return window_sum(_rows(sums, beyond.clip(max=height)) - _rows(sums, first.clip(min=0)), reach)
+
+
+def _rows(sums: Array, places: Array) -> Array:
+    """Rows of (L, H, W) by their places, which increase by one at most; not copied where they follow each other."""
+    first, last = int(places[0]), int(places[-1])
+    return sums[:, first : last + 1] if last - first == len(places) - 1 else sums[:, places]
 
 
 def members(values: Fields, mask: Tensor) -> int:
@@ -115,10 +126,11 @@ def dilate(event: Tensor, axis: int, width: int) -> Tensor:
 
 @once
 def integral(values: Fields, mask: Tensor, threshold: float, side: Side) -> Tensor:
-    """The event's counts over all rows and columns before each: (L, H + 1, W + 1) int32."""
+    """The event's counts over all rows and columns before each: (L, H + 1, W + 1), exact."""
     event = occurring(values, mask, threshold, side)
-    count = event if event.ndim == mask.ndim else event.sum(1, dtype=torch.int32)
-    return torch.nn.functional.pad(count.cumsum(-1, dtype=torch.int32).cumsum(-2, dtype=torch.int32), (1, 0, 1, 0))
+    count = event if event.ndim == mask.ndim else event.sum(1)
+    precise = torch.float32 if event[0].numel() < WHOLE_IN_FLOAT32 else torch.float64
+    return torch.nn.functional.pad(count.cumsum(-1, dtype=precise).cumsum(-2), (1, 0, 1, 0))
 
 
 def occurring(values: Fields, mask: Tensor, threshold: float, side: Side) -> Tensor:
@@ -126,14 +138,15 @@ def occurring(values: Fields, mask: Tensor, threshold: float, side: Side) -> Ten
     return occurs(values, threshold, side) & (mask if values.ndim == mask.ndim else mask.unsqueeze(1))
 
 
-def window_sum(sums: Tensor, width: int) -> Tensor:
-    """Sums over windows of odd `width` along the last axis, of which `sums` are cumulative with a leading 0.
+def window_sum(sums: Array, reach: int) -> Array:
+    """Sums over `reach` places to either side along the last axis, of which `sums` are cumulative with a leading 0.
 
     (..., W + 1) to (..., W); beyond the edges there is nothing.
     """
     size = sums.shape[-1] - 1
-    reach = min(width // 2, size)
-    inside, last = sums[..., reach + 1 :], sums[..., -1:]
-    windows = torch.cat([inside, *[last] * reach], -1)
-    windows[..., reach:].sub_(sums[..., : size - reach])
+    reach = min(reach, size)
+    windows = np.empty((*sums.shape[:-1], size), sums.dtype)
+    windows[..., : size - reach] = sums[..., reach + 1 :]
+    windows[..., size - reach :] = sums[..., -1:]
+    windows[..., reach:] -= sums[..., : size - reach]
     return windows

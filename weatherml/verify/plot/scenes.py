@@ -52,7 +52,8 @@ class Scenes:
 
     def valid_time(self, index: int) -> np.datetime64:
         """The time that a field is for, to the minute."""
-        return np.datetime64(self.init_time + np.timedelta64(round(self.lead_hours[index] * 3600), "s"), "m")
+        valid: Array = self.init_time + np.array(round(self.lead_hours[index] * 3600), "timedelta64[s]")
+        return np.datetime64(valid.astype("datetime64[m]").item(), "m")
 
 
 def read_scenes(path: Path, view: View, *, truth: Path | None = None, animated: bool = False) -> Scenes:
