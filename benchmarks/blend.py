@@ -30,7 +30,6 @@ from weatherml.data.packing import unpack
 from weatherml.data.prepare import prepare
 from weatherml.data.sequences.prepare import prepare_sequences
 from weatherml.data.store import Dataset, open_dataset
-from weatherml.fields import Task
 from weatherml.files import read_json
 from weatherml.forecast.blend.config import BlendConfig, blend_path
 from weatherml.forecast.blend.forecasts import blend_forecasts
@@ -40,6 +39,7 @@ from weatherml.grid import Grid
 from weatherml.run.experiment import resolve
 from weatherml.sources import SOURCES
 from weatherml.sources.sequences import SequenceConfig, Sequences, complete_samples
+from weatherml.tasks import Task
 from weatherml.train.trainer import train
 from weatherml.variables import Variable
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 def ensemble(
     run: Runs = None,
     data: Data = None,
+    forcing: Annotated[
+        Path | None, typer.Option("--forcing", help="Dataset or forecast; the run's own dataset where none is named.")
+    ] = None,
     init: Init = None,
     hours: Hours = None,
     steps: Steps = None,
@@ -79,10 +82,19 @@ def ensemble(
     places: dict[str, Any] = {"output": output, "device": device.value, "overwrite": overwrite}
     times: dict[str, Any] = {"init": init, "hours": hours, "steps": steps}
     if blending:
+        refuse_forcing(forcing)
         config = blend_config(combine, weights, blends)
         blend(run or [], data, draw, config=config, weights=weights, **times, **places)
     else:
-        draw_one(run_path(run[0] if run else None), data, draw, **times, **places)
+        draw_one(run_path(run[0] if run else None), data, draw, forcing=forcing, **times, **places)
+
+
+def refuse_forcing(forcing: Path | None) -> None:
+    """Raise UsageError where forcing is named for several runs."""
+    from weatherml.errors import UsageError
+
+    if forcing is not None:
+        raise UsageError("--forcing: runs of a blend take each its own; leave it out")
 
 
 def draw_one(
@@ -90,6 +102,7 @@ def draw_one(
     data: Path | None,
     draw: EnsembleConfig,
     *,
+    forcing: Path | None,
     init: list[str] | None,
     hours: float | None,
     steps: int | None,
@@ -106,6 +119,7 @@ def draw_one(
             run,
             dataset_path(data),
             draw,
+            forcing=forcing,
             init=init or [],
             steps=length,
             output=output or fresh(FORECASTS, f"{run.resolve().name}-ensemble", ".zarr"),

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.display import bar, say
-from cli.options import Overwrite, Set
+from cli.display import bar, duration, say
+from cli.options import Json, Overwrite, Set
 
 if TYPE_CHECKING:
+    from weatherml.data.estimate import Estimate
     from weatherml.data.prepare import Options
     from weatherml.sources.base import SourceConfig
+    from weatherml.sources.hrrr import HRRR
 
 WORKERS = 2
+MOST_NAMED = 5
 
 
 def prepare(
@@ -26,26 +29,39 @@ def prepare(
     end: Annotated[str | None, typer.Option(help="Last time kept, ISO 8601 UTC.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes that decode. [default: 2]")] = None,
     dask: Annotated[str | None, typer.Option(help="Address of a dask scheduler to use instead.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what it will take: hours, bytes, minutes; write nothing.")
+    ] = False,
+    as_json: Json = False,
     overwrite: Overwrite = False,
     assignments: Set = None,
 ) -> None:
     """Turn an archive into a dataset that trains: checked, packed, with statistics and splits."""
     from weatherml.config import load, merge, override, parse_member
+    from weatherml.data.estimate import estimate
     from weatherml.data.prepare import Options
     from weatherml.data.sequences.prepare import prepare_sequences
+    from weatherml.errors import UsageError
     from weatherml.sources import SOURCES
     from weatherml.sources.sequences import SequenceConfig
 
     given = {key: value for key, value in {"start": start, "end": end}.items() if value is not None}
-    refuse_unknown(source, given, {"workers": workers, "dask": dask})
+    refuse_unknown(source, given, {"workers": workers, "dask": dask, "dry-run": dry_run or None})
+    if as_json and not dry_run:
+        raise UsageError("--json: only with --dry-run; `wml inspect --json` tells what a dataset holds")
     settings = override(merge(load(config) if config else {}, given | {"kind": source}), assignments or [])
     member = parse_member(SOURCES, settings, at=source)
     if isinstance(member, SequenceConfig):
         say_sequences(prepare_sequences(member, inputs or [], output, overwrite=overwrite).path)
     else:
-        prepare_states(
-            member, inputs or [], output, Options(workers=workers or WORKERS, dask=dask, overwrite=overwrite)
-        )
+        options = Options(workers=workers or WORKERS, dask=dask, overwrite=overwrite)
+        if dry_run:
+            say_estimate(estimate(member, inputs or [], output, options=options), output, as_json=as_json)
+            return
+        if getattr(member, "forecast_hours", None) is not None:
+            prepare_archived(member, inputs or [], output, options)
+            return
+        prepare_states(member, inputs or [], output, options)
     print(f"dataset: {output}")
 
 
@@ -73,6 +89,40 @@ def prepare_states(config: SourceConfig, inputs: list[str], output: Path, option
     first, last = dataset.times[0], dataset.times[-1]
     say(f"{len(dataset.times)} times {first}Z to {last}Z, {' x '.join(map(str, dataset.grid.shape))} points")
     say(f"variables: {', '.join(dataset.names)}")
+
+
+def prepare_archived(config: HRRR, inputs: list[str], output: Path, options: Options) -> None:
+    """Store forecasts that a weather service made, and say what is missing of them."""
+    from weatherml.forecast.archive import prepare_forecasts
+
+    with bar("forecasts") as progress:
+        made = prepare_forecasts(config, inputs, output, options=options, progress=progress)
+    for initial, reasons in made.missing.items():
+        say(f"missing: {initial} + {', '.join(reasons)}: {next(iter(reasons.values()))}")
+    first, last = made.init_times[0], made.init_times[-1]
+    say(f"{len(made.init_times)} initial time(s) {first}Z to {last}Z, {config.forecast_hours} hours each")
+    print(f"forecast: {output}")
+
+
+def say_estimate(found: Estimate, output: Path, *, as_json: bool) -> None:
+    """Print what a preparation will take."""
+    import json
+    from dataclasses import asdict
+
+    from weatherml.files import readable_size
+
+    if as_json:
+        print(json.dumps(asdict(found) | {"fits": found.fits}))
+        return
+    stored, free = readable_size(found.store_bytes), readable_size(found.free_bytes)
+    print(f"times: {found.times}, {found.first} to {found.last}")
+    for what in ("missing", "out_of_reach", "quarantined"):
+        named = list(getattr(found, what))
+        tail = ": " + ", ".join(named[:MOST_NAMED]) + (", ..." if len(named) > MOST_NAMED else "") if named else ""
+        print(f"{what.replace('_', ' ')}: {len(named)}{tail}")
+    print(f"to fetch: {readable_size(found.fetch_bytes)}")
+    print(f"dataset: {stored}, {free} free at {output}" + ("" if found.fits else ": too little, make room"))
+    print(f"time: about {duration(found.seconds)}")
 
 
 def say_sequences(path: Path) -> None:

@@ -15,6 +15,9 @@ from cli.options import Data, Device, DeviceOption, Hours, Init, Output, Overwri
 def rollout(
     run: Run = None,
     data: Data = None,
+    forcing: Annotated[
+        Path | None, typer.Option("--forcing", help="Dataset or forecast; the run's own dataset where none is named.")
+    ] = None,
     init: Init = None,
     hours: Hours = None,
     steps: Steps = None,
@@ -34,7 +37,7 @@ def rollout(
 
     chosen = run_path(run)
     where = {"output": output, "device": device.value, "overwrite": overwrite}
-    options = {"init": init, "hours": hours, "steps": steps, "tile": tile}
+    options = {"init": init, "hours": hours, "steps": steps, "tile": tile, "forcing": forcing}
     if open_run(chosen).lineage.task != "forecast":
         refuse(options, "for runs that forecast")
         predict_parts(chosen, dataset_path(data), part, where)
@@ -44,6 +47,7 @@ def rollout(
         forecast = rollout(
             chosen,
             dataset_path(data),
+            forcing=forcing,
             init=init or [],
             steps=forecast_steps(chosen, hours=hours, steps=steps),
             output=output or fresh(FORECASTS, chosen.resolve().name, ".zarr"),

@@ -28,6 +28,9 @@ def train(
     config: Annotated[str | None, typer.Option("--config", help="Experiment: a YAML file or a shipped name.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Model kind (`wml list models`).")] = None,
     data: Data = None,
+    forcing: Annotated[
+        Path | None, typer.Option("--forcing", help="Dataset on a coarser grid, whose fields at valid times are known.")
+    ] = None,
     run: Annotated[
         Path | None, typer.Option("--run", help="Run directory; a new one in runs/ where none is named.")
     ] = None,
@@ -56,6 +59,7 @@ def train(
     check_memory(fit=fit, vram=vram)
     options = length_settings({"train.steps": steps, "train.epochs": epochs, "train.minutes": minutes})
     options += [] if seed is None else [f"train.seed={seed}"]
+    options += [] if forcing is None else [f"data.forcing={forcing}"]
     experiment = resolve(config, model=model, assignments=[*options, *(assignments or [])])
     dataset = dataset_path(data or (Path(experiment.data.path) if experiment.data.path else None))
     if find_lr:

@@ -31,7 +31,7 @@ def commands() -> list[str]:
     for path in TEXTS:
         text = path.read_text(encoding="utf-8").replace("\\\n", " ")
         lines = re.findall(
-            r"(?:^|\s|exec )(wml (?:prepare|train|rollout|ensemble|evaluate|plan|inspect|list)\b[^`\n]*)", text
+            r"(?:^|\s|exec )(wml (?:prepare|train|rollout|ensemble|evaluate|plot|plan|inspect|list)\b[^`\n]*)", text
         )
         found += [re.split(r"\s[|>#]|>>|\s+;", line)[0].strip() for line in lines]
     return sorted(set(found))

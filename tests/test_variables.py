@@ -9,12 +9,14 @@ import pytest
 
 from weatherml.config import parse
 from weatherml.errors import ConfigError
-from weatherml.variables import TABLE, Variable
+from weatherml.variables import DERIVED, TABLE, Variable
 
 
-@pytest.mark.parametrize("name", sorted(TABLE))
-def test_the_table(name: str) -> None:
-    variable = TABLE[name]
+@pytest.mark.parametrize("name", sorted(TABLE | DERIVED))
+def test_the_tables(name: str) -> None:
+    variable = (TABLE | DERIVED)[name]
+    assert bool(variable.formula) == (name in DERIVED)
+    assert name not in TABLE or name not in DERIVED
     assert variable.name == name
     assert variable.packing_step is not None
     assert math.frexp(variable.packing_step)[0] == 0.5  # a power of two

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor
 
 Fields: TypeAlias = Tensor
 Noise: TypeAlias = Callable[[Sequence[int]], Tensor]
 """A shape (B, ...) to standard normal numbers, on the model's device; each row is a stream of its own."""
-Task = Literal["forecast", "emulate", "classify", "segment"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +32,7 @@ class Batch:
         valid_time: (B, L) int64, seconds since 1970-01-01 UTC.
         target: (B, L, C, H, W), the states to predict; None when forecasting.
         mask: (B, L, C, H, W) bool, True where target and last state are both known; None when forecasting.
+        weight: (B,), what each case counts in the loss, where cases are drawn with unlike probabilities; else None.
     """
 
     history: Fields
@@ -41,6 +41,7 @@ class Batch:
     valid_time: Tensor
     target: Fields | None = None
     mask: Tensor | None = None
+    weight: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """The batch with `function` applied to every tensor in it."""

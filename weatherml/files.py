@@ -136,10 +136,15 @@ def remove(path: Path) -> None:
 
 def require_free(path: Path, needed: int) -> None:
     """Raise DiskError where fewer than `needed` bytes are free at `path`'s folder."""
-    folder = next(parent for parent in [path, *path.absolute().parents] if parent.is_dir())
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(path)
     if free < needed:
         raise DiskError(f"{path}: needs {readable_size(needed)}, {readable_size(free)} free; make room")
+
+
+def free_bytes(path: Path) -> int:
+    """Room on the disk where `path` lies, or will."""
+    folder = next(parent for parent in [path, *path.absolute().parents] if parent.is_dir())
+    return shutil.disk_usage(folder).free
 
 
 def readable_size(size: float) -> str:

@@ -1,7 +1,8 @@
 """What the tool knows of each variable: units, valid range, packing, transform, thresholds.
 
-`TABLE` holds the variables of HRRR under the names of their stores. Any other variable is built
-from what its file says (`Variable(name=..., units=...)`) and the user's `variables:` table.
+`TABLE` holds the variables of HRRR under the names of their stores, `DERIVED` those that follow from them by
+formula. Any other variable is built from what its file says (`Variable(name=..., units=...)`) and the user's
+`variables:` table.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Variable(Config):
         thresholds: event thresholds for categorical and neighbourhood scores, in `units`.
         event: `above` where exceeding a threshold is the event, `below` for the other side.
         colormap: matplotlib's name of the colours for maps.
+        formula: how it follows from other variables (`weatherml.sources.formula`); empty where it is read.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Variable(Config):
     thresholds: tuple[float, ...] = Field(default=())
     event: Literal["above", "below"] = "above"
     colormap: str = "viridis"
+    formula: str = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> Variable:
@@ -156,3 +159,30 @@ _HRRR = (
 )
 
 TABLE: dict[str, Variable] = {variable.name: variable for variable in _HRRR}
+
+_DERIVED = (
+    Variable(
+        name="wind_speed",
+        long_name="10 m wind speed",
+        standard_name="wind_speed",
+        units="m s-1",
+        valid_min=0.0,
+        valid_max=142.0,  # both components at their limit: sqrt(2) * 100
+        packing_step=1 / 64,
+        thresholds=(10.8, 17.2, 24.5),  # Beaufort 6, 8 and 10
+        formula="sqrt(u10**2 + v10**2)",
+    ),
+    Variable(
+        name="dewpoint_depression",
+        long_name="2 m dew-point depression",
+        standard_name="dew_point_depression",
+        units="K",
+        valid_min=0.0,
+        valid_max=120.0,
+        packing_step=1 / 64,
+        colormap="YlOrBr",
+        formula="t2m - d2m",
+    ),
+)
+
+DERIVED: dict[str, Variable] = {variable.name: variable for variable in _DERIVED}

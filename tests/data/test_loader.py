@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import closing
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +177,55 @@ def test_prefetching_keeps_order_and_errors(dataset: Dataset) -> None:
 
     with pytest.raises(BadDataError, match="damaged"):
         list(prefetched(broken, numbers))
+
+
+def test_prefetching_reads_ahead_and_waits_in_turn(dataset: Dataset) -> None:
+    """Two threads: while the first batch is slow the second is read, and still comes second."""
+    second_done = threading.Event()
+
+    def load(number: int) -> int:
+        if number == 0:
+            assert second_done.wait(10)
+        if number == 1:
+            second_done.set()
+        return number
+
+    assert list(prefetched(load, range(5), threads=2)) == list(range(5))
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, MemoryError])
+def test_a_thread_that_dies_is_heard_of_in_its_turn(error: type[BaseException]) -> None:
+    def load(number: int) -> int:
+        if number == 3:
+            raise error
+        return number
+
+    batches = prefetched(load, count())
+    assert list(islice(batches, 3)) == [0, 1, 2]
+    with pytest.raises(error):
+        next(batches)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
+
+
+def test_closing_early_leaves_no_thread_and_drops_what_has_not_begun() -> None:
+    begun: list[int] = []
+    with closing(prefetched(begun.append, count(), threads=2)) as batches:
+        next(batches)
+    assert len(begun) <= 3
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
+
+
+def test_storms_are_taken_oftener_and_weigh_less(dataset: Dataset) -> None:
+    storms = {"variable": "refc", "threshold": 30.0, "share": 0.5}
+    data, plain = loader(dataset, storms=storms), loader(dataset)
+    assert data.probabilities is not None
+    for number in range(30):
+        batch, order = data.load(number), data.order(number)
+        assert batch.weight is not None
+        assert batch.weight.tolist() == pytest.approx(1 / (41 * data.probabilities[order]))
+        assert torch.equal(batch.history, plain.cases([data.initial[case] for case in order]).history)
+    assert data.order(7) == loader(dataset, storms=storms).order(7)
+    assert plain.load(0).weight is None
 
 
 def test_a_part_without_windows(dataset: Dataset) -> None:

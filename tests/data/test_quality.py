@@ -74,3 +74,17 @@ def test_an_absent_or_empty_variable_leaves_the_time_out(frame: dict[str, np.nda
 def test_gaps_are_listed() -> None:
     times = np.array(["2024-01-01T00", "2024-01-01T01", "2024-01-01T04"], "datetime64[s]")
     assert gaps(times, np.timedelta64(3600, "s")) == ["2024-01-01T02:00:00Z", "2024-01-01T03:00:00Z"]
+
+
+@pytest.mark.parametrize("over", [0.0, 0.01])
+def test_a_whole_field_is_treated_as_one_with_missing_points(over: float) -> None:
+    whole = np.linspace(-10 - over, 60, 100, dtype=np.float32).reshape(10, 10)
+    with_gap = whole.copy()
+    with_gap[5, 5] = np.nan
+    refc = TABLE["refc"]
+    packing = choose_packing(refc, np.nan, np.nan)
+    one, other = (check(values, refc, packing) for values in (whole, with_gap))
+    there = ~np.isnan(with_gap)
+    assert np.array_equal(one[0][there], other[0][there])
+    assert one[0].dtype == other[0].dtype == np.float32
+    assert one[1] == other[1] == []

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import pytest
 
 from weatherml.data.workers import each_time
-from weatherml.errors import BadDataError
+from weatherml.errors import BadDataError, TemporaryError
 from weatherml.sources.base import Description, Frame, Source
 
 TIMES = np.datetime64("2024-01-01T00:00:00", "s") + np.arange(10) * np.timedelta64(1, "h")
@@ -51,6 +52,32 @@ class Deadly(Source):
             if time == TIMES[3]:
                 os._exit(11)
             yield {"x": np.full((2, 2), np.flatnonzero(time == TIMES)[0])}
+
+
+@dataclass
+class Absent(Source):
+    """An archive that stops answering, read by two threads of a worker."""
+
+    isolated: ClassVar[bool] = True
+    threads: ClassVar[int] = 2
+
+    def describe(self) -> Description:
+        raise NotImplementedError
+
+    def read(self, times: np.ndarray) -> Iterator[Frame]:
+        for time in times:
+            if time >= TIMES[6]:
+                raise TemporaryError("archive: no answer")
+            yield {"x": np.full((2, 2), np.flatnonzero(time == TIMES)[0])}
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_what_passes_ends_the_job(isolated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Absent, "isolated", isolated)
+    outcomes = each_time(Absent(), TIMES, number, workers=1)
+    assert [str(next(outcomes)[1]) for _ in range(6)] == ["0.0", "1.0", "2.0", "3.0", "4.0", "x: a five"]
+    with pytest.raises(TemporaryError, match="archive: no answer"):
+        next(outcomes)
 
 
 def test_one_bad_time_does_not_spoil_its_slab() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -235,6 +236,52 @@ def test_the_parts_of_variables_add_up(name: str) -> None:
     assert (parts > 0).all()
     torch.testing.assert_close(parts.sum(), (one + other) / 2)
     assert loss.contributions().tolist() == [0, 0]
+
+
+def cases_of(name: str, count: int) -> tuple[LossModule, list[tuple[Tensor, Tensor, Tensor]]]:
+    """A loss and cases for it, each with its members side by side and another share of unknown points."""
+    loss, draw, made = make_loss(name), torch.Generator().manual_seed(4), []
+    for case in range(count):
+        prediction = torch.randn(loss.members, 2, 2, 4, 5, generator=draw)
+        target = torch.randn(1, 2, 2, 4, 5, generator=draw)
+        mask = torch.rand(1, 2, 2, 4, 5, generator=draw) > 0.2 * case
+        made.append((prediction, (target > 0).float() if LOSSES[name].logits else target, mask))
+    return loss, made
+
+
+def together(cases: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    predictions, targets, masks = zip(*cases, strict=True)
+    return torch.cat(predictions), torch.cat(targets), torch.cat(masks)
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_weights_of_cases_multiply_their_own_losses(name: str) -> None:
+    loss, cases = cases_of(name, 3)
+    alone = [loss(*case) for case in cases]
+    loss.contributions()
+    got = loss(*together(cases), torch.tensor([2.0, 0.5, 1.0]))
+    torch.testing.assert_close(got, (2 * alone[0] + 0.5 * alone[1] + alone[2]) / 3)
+    torch.testing.assert_close(loss.contributions().sum(), got)
+    torch.testing.assert_close(loss(*cases[1], torch.ones(1)), alone[1])
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+@pytest.mark.parametrize("batch", [1, 2])
+def test_importance_weights_leave_the_expected_gradient_as_it_is(name: str, batch: int) -> None:
+    """Over all draws of `batch` of three cases, each with its probability: the gradient of a factor of the forecast."""
+    loss, cases = cases_of(name, 3)
+    p = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+
+    def slope(chosen: tuple[int, ...], weight: Tensor | None) -> Tensor:
+        factor = torch.ones((), requires_grad=True)
+        prediction, target, mask = together([cases[i] for i in chosen])
+        (gradient,) = torch.autograd.grad(loss(factor * prediction, target, mask, weight), factor)
+        return gradient.double()
+
+    uniform = torch.stack([slope((i,), None) for i in range(3)]).mean()
+    draws = product(range(3), repeat=batch)
+    expected = sum(p[list(chosen)].prod() * slope(chosen, (1 / (3 * p[list(chosen)])).float()) for chosen in draws)
+    torch.testing.assert_close(expected, uniform, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", list(LOSSES))

@@ -13,7 +13,7 @@ from distributed.protocol import deserialize_bytes, serialize_bytes
 
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
 from weatherml.sources import grib
-from weatherml.sources.hrrr import CHANNEL_KEYS, HRRR, STATIC_KEYS, HRRRSource
+from weatherml.sources.hrrr import CHANNEL_KEYS, HRRR, STATIC_KEYS
 
 eccodes = pytest.importorskip("eccodes")
 
@@ -27,7 +27,7 @@ def rme(shared_data: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def source(rme: Path) -> HRRRSource:
+def source(rme: Path) -> grib.GribSource:
     return HRRR().build([str(rme.parent)])
 
 
@@ -46,7 +46,7 @@ def hours(rme: Path, folder: Path, *cycles: int) -> list[Path]:
     return [Path(shutil.copyfile(rme / f"hrrr.t{c:02d}z.wrfsfcf01.grib2", folder / f"t{c:02d}.grib2")) for c in cycles]
 
 
-def test_the_real_day(source: HRRRSource) -> None:
+def test_the_real_day(source: grib.GribSource) -> None:
     description = source.describe()
     first = np.datetime64("2018-07-22T01:00:00")
     np.testing.assert_array_equal(description.times, first + np.arange(24) * np.timedelta64(1, "h"))
@@ -61,7 +61,7 @@ def test_the_real_day(source: HRRRSource) -> None:
     assert 600 < description.static["orography"].values.min() < 3000  # southern Idaho, metres
 
 
-def test_values_are_those_of_eccodes(source: HRRRSource, rme: Path) -> None:
+def test_values_are_those_of_eccodes(source: grib.GribSource, rme: Path) -> None:
     for cycle, frame in zip((0, 9, 23), source.read(source.times[[0, 9, 23]]), strict=True):
         expected = of_eccodes(rme / f"hrrr.t{cycle:02d}z.wrfsfcf01.grib2")
         for name, short_name in SHORT_NAMES.items():
@@ -69,12 +69,12 @@ def test_values_are_those_of_eccodes(source: HRRRSource, rme: Path) -> None:
             assert frame[name].dtype == np.float32
 
 
-def test_the_bad_point_is_read_as_it_is(source: HRRRSource) -> None:
+def test_the_bad_point_is_read_as_it_is(source: grib.GribSource) -> None:
     (frame,) = source.read(np.array(["2018-07-22T10:00:00"], "datetime64[s]"))
     assert frame["d2m"].min() == pytest.approx(209.4, abs=0.05)
 
 
-def test_the_crop_of_the_full_grid(source: HRRRSource, shared_data: Path) -> None:
+def test_the_crop_of_the_full_grid(source: grib.GribSource, shared_data: Path) -> None:
     full = HRRR().build([str(shared_data / "hrrr_kerchunk")]).grid
     assert full.shape == (1059, 1799)
     crop = full.crop(slice(711, 789), slice(366, 407))
@@ -106,7 +106,7 @@ def test_any_message_by_its_keys(shared_data: Path) -> None:
     assert np.nanmin(frame["rain"]) == 0.0
 
 
-def test_one_time_travels_light(source: HRRRSource, shared_data: Path) -> None:
+def test_one_time_travels_light(source: grib.GribSource, shared_data: Path) -> None:
     source.describe()
     sent = serialize_bytes(source.narrowed(source.times[5]))
     assert len(sent) < 5_000
@@ -121,7 +121,7 @@ def test_one_time_travels_light(source: HRRRSource, shared_data: Path) -> None:
         source.narrowed(source.times[5]).table.row(source.times[0])
 
 
-def test_a_grid_travels_without_its_latitudes(source: HRRRSource) -> None:
+def test_a_grid_travels_without_its_latitudes(source: grib.GribSource) -> None:
     grid = source.grid
     assert grid.latlon is not None
     sent = serialize_bytes(grid)
@@ -130,7 +130,7 @@ def test_a_grid_travels_without_its_latitudes(source: HRRRSource) -> None:
     np.testing.assert_array_equal(deserialize_bytes(sent).latlon[0], grid.latlon[0])
 
 
-def test_winds_along_the_grid_are_marked(source: HRRRSource, rme: Path, tmp_path: Path) -> None:
+def test_winds_along_the_grid_are_marked(source: grib.GribSource, rme: Path, tmp_path: Path) -> None:
     assert source.describe().attributes["wind_orientation"] == "grid"
     assert "wind_orientation" not in HRRR(variables={"t2m": {}}).build([str(rme)]).attributes
     (path,) = hours(rme, tmp_path, 1)
@@ -228,7 +228,7 @@ def test_inputs_that_hold_nothing(tmp_path: Path) -> None:
     for text in (str(tmp_path), f"{tmp_path}/*.grib2", str(tmp_path / "absent")):
         with pytest.raises(MissingInputError, match="GRIB2"):
             HRRR().build([text])
-    with pytest.raises(MissingInputError, match="no input"):
+    with pytest.raises(ConfigError, match="start: a bucket holds years; set --start and --end"):
         HRRR().build([])
     with pytest.raises(BadDataError, match=r"readme\.txt: no GRIB message at byte 0"):
         HRRR().build([str(tmp_path / "readme.txt")])

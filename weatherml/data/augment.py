@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from weatherml.data.reader import WHOLE, Box
+from weatherml.data.chunks import WHOLE, Box
 from weatherml.data.store import Dataset
 from weatherml.errors import ConfigError
 from weatherml.fields import Batch

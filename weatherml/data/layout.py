@@ -62,6 +62,22 @@ def add_array(group: zarr.Group, name: str, values: Array, dims: tuple[str, ...]
     array[...] = values
 
 
+def add_rows(
+    group: zarr.Group, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike, dims: tuple[str, ...], *, shard: int
+) -> None:
+    """Create an empty array of a few numbers a time, its files of the times of a shard."""
+    group.create_array(
+        name,
+        shape=shape,
+        dtype=dtype,
+        chunks=(shard, *shape[1:]),
+        dimension_names=dims,
+        fill_value=np.nan,
+        config={"write_empty_chunks": True},
+        **codecs(np.dtype(dtype).itemsize),
+    )
+
+
 def add_grid(group: zarr.Group, grid: Grid) -> None:
     """Write the coordinates, the grid mapping, and latitude and longitude where the grid knows them."""
     for name, values, attributes in zip(grid.dims, (grid.y, grid.x), COORDINATES[grid.kind], strict=True):

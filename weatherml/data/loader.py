@@ -1,30 +1,39 @@
 """Batches for training: order, crops and augmentation are a pure function of (seed, step).
 
 So a resumed run needs only its step. Packed integers go to the device; they are unpacked, transformed
-and normalised there.
+and normalised there, by one look-up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
+from torch import Tensor
 
 from weatherml.config import Config
 from weatherml.data.augment import check_crop, draw_box, flipped, noisy
+from weatherml.data.chunks import WHOLE, Box, extent
 from weatherml.data.known import KnownFields
-from weatherml.data.reader import WHOLE, Box, WindowReader
+from weatherml.data.reader import WindowReader
+from weatherml.data.sampling import Storms, a_pass, case_probabilities, importance
+from weatherml.data.staging import Staging
 from weatherml.data.store import Dataset, Part
-from weatherml.data.transforms import Normaliser, delta_scale
+from weatherml.data.transforms import Normaliser, delta_scale, looked_up, lookup_tables
 from weatherml.data.windows import windows
 from weatherml.fields import Batch
 
 Array = npt.NDArray[Any]
+Item = TypeVar("Item")
+READERS = 2
+"""Threads: decompression and look-up let others run, and a batch for each of them is in memory."""
 
 
 class DataConfig(Config):
@@ -32,6 +41,7 @@ class DataConfig(Config):
 
     Attributes:
         path: the dataset; None takes the newest.
+        forcing: a dataset on a grid of its own, whose fields at the valid times stand beside the known ones.
         history: T, the states that enter the model.
         lead: L, the states that one call predicts.
         variables: channels by name, in order; None takes all.
@@ -39,11 +49,13 @@ class DataConfig(Config):
         flips: flip east-west and north-south at random, vector components negated as they must.
         noise: standard deviation of noise on the history, in units of a one-step change, of sequences in their own.
         balance: of classification and segmentation, the share of cases with a positive; None takes all as they come.
+        storms: draws cases with convection oftener, and weighs them down in the loss; None takes all alike.
         epoch_cases: of sequences, cases of a pass at most.
         cache_gib: a dataset up to this size is kept in memory.
     """
 
     path: str | None = None
+    forcing: str | None = None
     history: PositiveInt = 1
     lead: PositiveInt = 1
     variables: tuple[str, ...] | None = None
@@ -51,6 +63,7 @@ class DataConfig(Config):
     flips: bool = False
     noise: NonNegativeFloat = 0.0
     balance: float | None = Field(None, gt=0, lt=1)
+    storms: Storms | None = None
     epoch_cases: PositiveInt | None = None
     cache_gib: float = Field(2.0, ge=0)
 
@@ -59,7 +72,7 @@ class Loader:
     """Batches of one part of a dataset.
 
     Raises:
-        ConfigError: a crop larger than the grid, or crops where rows have different areas.
+        ConfigError: a crop larger than the grid, crops where rows have different areas, or storms where there are none.
         BadDataError: the part has no complete window.
     """
 
@@ -77,12 +90,17 @@ class Loader:
         self.dataset = dataset
         self.config = config
         self.normaliser = normaliser
+        self.tables = lookup_tables(normaliser)
         self.known = known
         self.batch = batch
         self.seed = seed
         check_crop(config.crop, dataset)  # before the dataset is read
         self.initial = windows(dataset, part, history=config.history, lead=config.lead)
+        self.probabilities = (
+            None if config.storms is None else case_probabilities(config.storms, dataset, self.initial, config.lead)
+        )
         self.reader = WindowReader(dataset, cache_bytes=int(config.cache_gib * 2**30))
+        self.staging = Staging(self.tables.device)
         scale = torch.tensor(delta_scale(dataset.statistics)).view(-1, 1, 1)
         self._noise_std = (config.noise * scale).to(normaliser.mean.device)
 
@@ -93,8 +111,11 @@ class Loader:
     def load(self, number: int) -> Batch:
         """Microbatch `number` of the run: cases, crop and augmentation follow from (seed, number)."""
         rng = np.random.default_rng([self.seed, 1, number])
-        cases = [self.initial[case] for case in self.order(number)]
-        batch = self.cases(cases, draw_box(rng, self.config.crop, self.dataset.grid.shape))
+        order = self.order(number)
+        batch = self.cases(self.initial[order], draw_box(rng, self.config.crop, self.dataset.grid.shape))
+        if self.probabilities is not None:
+            weight = torch.from_numpy(importance(self.probabilities, np.array(order))).float()
+            batch = replace(batch, weight=weight.to(self.tables.device))
         if self.config.flips:
             batch = flipped(batch, self.dataset, rows=bool(rng.integers(2)), columns=bool(rng.integers(2)))
         return noisy(batch, self._noise_std, seed=[self.seed, 2, number]) if self.config.noise else batch
@@ -105,53 +126,59 @@ class Loader:
         passes = {epoch: self._pass(epoch) for epoch in np.unique(epochs)}
         return [int(passes[epoch][position]) for epoch, position in zip(epochs, positions, strict=True)]
 
-    def cases(self, initial: Sequence[int], box: Box = WHOLE) -> Batch:
+    def cases(self, initial: Sequence[int] | Array, box: Box = WHOLE) -> Batch:
         """A batch of the windows at these initial times (indices of the dataset's times)."""
         T, L = self.config.history, self.config.lead
-        packed = np.stack([self.reader.window(index - T + 1, T + L, box) for index in initial])
+        shape = (len(initial), T + L, len(self.dataset.names), *extent(box, self.dataset.grid.shape))
         times = np.stack([self.dataset.times[index + 1 : index + 1 + L] for index in initial])
-        return assemble(packed, times, history=T, normaliser=self.normaliser, known=self.known, box=box)
+        with self.staging.lent(shape) as packed:
+            for index, window in zip(initial, packed.numpy(), strict=True):
+                self.reader.window(index - T + 1, T + L, box, out=window)
+            return assemble(packed, times, history=T, tables=self.tables, known=self.known, box=box)
 
     def _pass(self, epoch: int) -> Array:
-        return np.random.default_rng([self.seed, 0, int(epoch)]).permutation(len(self))
+        return a_pass(len(self), self.probabilities, np.random.default_rng([self.seed, 0, int(epoch)]))
 
 
 def assemble(
-    packed: Array, times: Array, *, history: int, normaliser: Normaliser, known: KnownFields, box: Box = WHOLE
+    packed: Tensor, times: Array, *, history: int, tables: Tensor, known: KnownFields, box: Box = WHOLE
 ) -> Batch:
     """A batch from packed windows.
 
     Args:
-        packed: (B, T + L, C, H, W) int16.
+        packed: (B, T + L, C, H, W) int16, on the device or in pinned memory.
         times: (B, L) datetime64, the valid times.
         history: T.
-        normaliser: on the device where the batch is to be.
+        tables: see `lookup_tables`, on the device where the batch is to be.
         known: known fields, on the same device.
         box: the rows and columns that `packed` holds.
     """
     B, L = times.shape
-    device = normaliser.mean.device
-    states = normaliser.normalise(normaliser.unpack(torch.from_numpy(packed).to(device, non_blocking=True)))
-    there = torch.isfinite(states)
-    states = torch.where(there, states, 0.0)
-    forcing = known.at(times.ravel())[..., box[0], box[1]]
+    states, there = looked_up(tables, packed.to(tables.device, non_blocking=True))
+    forcing = known.at(times.ravel(), box)
     return Batch(
         history=states[:, :history],
         target=states[:, history:],
         mask=there[:, history:] & there[:, history - 1 : history],
-        forcing=forcing.reshape(B, L, *forcing.shape[1:]),
+        forcing=forcing.view(B, L, *forcing.shape[1:]),
         static=known.static[:, box[0], box[1]],
-        valid_time=torch.from_numpy(times.astype("datetime64[s]").astype(np.int64)).to(device),
+        valid_time=torch.from_numpy(times.astype("datetime64[s]").astype(np.int64)).to(tables.device),
     )
 
 
-def prefetched(load: Any, numbers: Iterable[int], *, ahead: int = 2) -> Generator[Batch]:
-    """`load(n)` for each number, read by a thread while the last batch is computed on."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="loader") as pool:
-        waiting = []
+def prefetched(load: Callable[[int], Item], numbers: Iterable[int], *, threads: int = READERS) -> Generator[Item]:
+    """`load(n)` for each number, in order, read by threads while the last batch is computed on.
+
+    As many batches as threads are ahead. What a thread raises is raised here when its turn comes; then, and when the
+    generator is closed, what has not begun is dropped and what has is waited for.
+    """
+    pool, waiting = ThreadPoolExecutor(threads, thread_name_prefix="loader"), deque[Future[Item]]()
+    try:
         for number in numbers:
             waiting.append(pool.submit(load, number))
-            if len(waiting) > ahead:
-                yield waiting.pop(0).result()
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
         while waiting:
-            yield waiting.pop(0).result()
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+MANIFEST = "manifest.json"
 
-def manifest(inputs: dict[str, int]) -> list[dict[str, Any]]:
-    """Name, size in bytes and SHA-256 of each input, sorted by name."""
-    return [{"path": path, "bytes": size, "sha256": sha256(Path(path))} for path, size in sorted(inputs.items())]
+
+def manifest(inputs: dict[str, int], known: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Name, size in bytes and SHA-256 of each input, sorted by name; the hashes of `known` entries are taken over."""
+    hashes = {(entry["path"], entry["bytes"]): entry["sha256"] for entry in known}
+    return [_entry(path, size, hashes) for path, size in sorted(inputs.items())]
+
+
+def _entry(path: str, size: int, hashes: dict[tuple[str, int], str | None]) -> dict[str, Any]:
+    known = hashes[path, size] if (path, size) in hashes else sha256(Path(path))
+    return {"path": path, "bytes": size, "sha256": known}
 
 
 def sha256(path: Path) -> str | None:

@@ -3,13 +3,13 @@
 Each time is read, checked and packed (in worker processes where decoders may crash); a shard of about
 a day is written at once, then the progress file, so that a killed job goes on at the last shard. At
 the end statistics, quality report, manifest and metadata are written, the marker last, and the store
-is renamed to its place.
+is renamed to its place. A finished store to which later times have come is gone on with in the same way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,34 @@ import numpy as np
 import numpy.typing as npt
 
 from weatherml.config import dump
+from weatherml.data.consumed import PROGRESS, Consumed, stamp
+from weatherml.data.extension import (
+    QUALITY,
+    REQUEST,
+    Request,
+    require_later,
+    standing_dataset,
+    take_over,
+    unfinished,
+)
 from weatherml.data.layout import SCHEMA, consolidate
-from weatherml.data.manifest import manifest
+from weatherml.data.manifest import MANIFEST, manifest
 from weatherml.data.packing import Packing, choose_packing
 from weatherml.data.quality import check_and_pack, gaps
+from weatherml.data.quality_page import write_page
 from weatherml.data.store import Dataset, open_dataset, write_marker
 from weatherml.data.windows import split_times
 from weatherml.data.workers import each_time
-from weatherml.data.writer import PROGRESS, StoreWriter
+from weatherml.data.writer import StoreWriter
 from weatherml.errors import BadDataError, WMLError
 from weatherml.files import (
     output_lock,
     partial_path,
     publish,
     read_json,
-    refuse_existing,
     remove,
     require_free,
+    sync,
     write_json,
     write_text,
 )
@@ -43,7 +54,6 @@ from weatherml.signals import stop_request
 from weatherml.sources.base import Description, Frame, Source, SourceConfig
 
 Array = npt.NDArray[Any]
-REQUEST = "request.json"
 UNDECLARED_FILL = 1e30
 """Larger values are fill values that a file does not declare (NetCDF's own is 9.97e36): they set no range."""
 
@@ -73,22 +83,37 @@ def prepare(
 ) -> Dataset:
     """Read the archive at `inputs` into a dataset at `output`.
 
+    A finished dataset of the same configuration is extended where `end` is later or inputs with later times
+    were added: its shards are kept, only the last one, where incomplete, is filled up. The result is byte
+    for byte that of all times prepared at once, but where a variable's packing was learned from the data:
+    then the packing of the times before is kept.
+
     Raises:
         MissingInputError: no input.
         BadDataError: inputs that cannot be one dataset.
-        OutputError: the output exists or is being written.
+        OutputError: the output is being written, or exists and there is nothing to add, or is not the
+            beginning of what is asked for.
         DiskError: too little room.
     """
     with output_lock(output):
-        refuse_existing(output, overwrite=options.overwrite)
-        source = config.build(inputs)
+        standing = None if options.overwrite else standing_dataset(output, config)
+        source = config.open(inputs)
         description = source.describe()
         if len(description.times) == 0:
             raise BadDataError(f"{', '.join(inputs) or config.kind}: no usable time; {_reasons(description)}")
+        request = Request.of(config, description)
+        if standing is not None:
+            require_later(standing, request, description.times)
         partial_store = partial_path(output)
-        writer = _resume(partial_store, config, description) or _begin(
-            partial_store, config, description, packings(source, description, options)
-        )
+        if not unfinished(partial_store, request, description.times):
+            remove(partial_store)
+            split_times(description.times, config.split)  # before hours are spent on too few
+            if standing is None or not Request.of_dataset(standing).divided_as(request):
+                _begin(partial_store, config, description, packings(source, description, options))
+            else:
+                take_over(standing, partial_store, config, description)
+        write_json(partial_store / REQUEST, asdict(request))
+        writer = StoreWriter.resume(partial_store, description, config)
         fill(writer, source, options, progress)
         finish(writer, config, description)
         publish(partial_store, output)
@@ -138,57 +163,40 @@ def fill(writer: StoreWriter, source: Source, options: Options, progress: Progre
 
 def finish(writer: StoreWriter, config: SourceConfig, description: Description) -> None:
     """Write everything that is known only at the end; the marker last."""
-    writer.finish()
+    writer.finish(split_times(description.times, config.split))
     consolidate(writer.path)
-    write_json(writer.path / "quality.json", quality_report(writer, description))
-    write_json(writer.path / "manifest.json", {"inputs": manifest(description.inputs)})
+    write_json(writer.path / QUALITY, quality_report(writer, description))
+    known = read_json(writer.path / MANIFEST)["inputs"] if (writer.path / MANIFEST).is_file() else ()
+    write_json(writer.path / MANIFEST, {"inputs": manifest(description.inputs, known)})
     write_text(writer.path / "config.yaml", dump(config.settings()))
-    remove(writer.path / PROGRESS)  # only now: hashing the inputs of a year takes long enough to be killed in
+    write_page(writer.path)
+    sync(writer.path)
+    remove(writer.path / PROGRESS)  # only now: hashing and syncing a year takes long enough to be killed in
     remove(writer.path / REQUEST)
     write_marker(writer.path, "dataset", SCHEMA)
 
 
 def quality_report(writer: StoreWriter, description: Description) -> dict[str, Any]:
-    """What was missing, quarantined, out of range or constant, and why."""
-    times = np.array(writer.times, dtype="datetime64[s]")
-    quarantined = description.quarantined | writer.quarantined
+    """What was missing, quarantined (by the source, or `unreadable` when read), out of range or constant, and why."""
+    times = np.array(writer.done.times, dtype="datetime64[s]")
+    quarantined = description.quarantined | writer.done.quarantined
     return {
         "times": len(times),
-        "first": f"{times[0]}Z",
-        "last": f"{times[-1]}Z",
+        "first": stamp(times[0]),
+        "last": stamp(times[-1]),
         "missing": [time for time in gaps(times, description.step) if time not in quarantined],
         "quarantined": quarantined,
-        "findings": writer.findings,
+        "unreadable": list(writer.done.quarantined),
+        "findings": writer.done.findings,
         "notes": list(description.notes),
     }
 
 
-def _request(config: SourceConfig, description: Description) -> dict[str, Any]:
-    """What must be equal for an unfinished store to be gone on with."""
-    return {
-        "config": config.digest(),
-        "inputs": description.inputs,
-        "grid": description.grid.digest,
-        "times": [str(description.times[0]), str(description.times[-1]), len(description.times)],
-    }
-
-
-def _resume(path: Path, config: SourceConfig, description: Description) -> StoreWriter | None:
-    if not (path / PROGRESS).is_file() or not (path / REQUEST).is_file():
-        return None
-    if read_json(path / REQUEST) != _request(config, description):
-        return None
-    return StoreWriter.resume(path, description, config)
-
-
-def _begin(path: Path, config: SourceConfig, description: Description, chosen: tuple[Packing, ...]) -> StoreWriter:
-    splits = split_times(description.times, config.split)
-    remove(path)
+def _begin(path: Path, config: SourceConfig, description: Description, chosen: tuple[Packing, ...]) -> None:
     H, W = description.grid.shape
     require_free(path, len(description.times) * len(description.variables) * H * W * 2)
-    writer = StoreWriter.create(path, description, config, chosen, splits=splits)
-    write_json(path / REQUEST, _request(config, description))
-    return writer
+    StoreWriter.create(path, description, config, chosen)
+    Consumed().write(path)
 
 
 def _reasons(description: Description) -> str:

@@ -50,10 +50,14 @@ def check_and_pack(frame: Frame, variables: tuple[Variable, ...], packings: tupl
 def check(values: Array, variable: Variable, packing: Packing) -> tuple[Array, list[dict[str, Any]]]:
     """The values with impossible points as NaN, and what was found; rounding over a bound is taken back."""
     low, high = bounds(variable, packing)
+    slack = packing.scale_factor  # packing in the source may round a bounded variable just over its bound
+    lowest, highest = values.min(), values.max()
+    if low - slack <= lowest <= highest <= high + slack:  # whole, as most fields are: a NaN compares false
+        within = low <= lowest and highest <= high
+        return values if within else np.clip(values, low, high), _constant(values, variable)
     known = ~np.isnan(values)  # an infinity is no missing value but an impossible one
     if not known.any():
         raise BadDataError(f"{variable.name}: no value; the time is left out")
-    slack = packing.scale_factor  # packing in the source may round a bounded variable just over its bound
     bad = known & ((values < low - slack) | (values > high + slack))
     count = int(bad.sum())
     if count > MOST_MASKED * known.sum():

@@ -17,17 +17,23 @@ import zarr
 from weatherml.data.chunks import read_array
 from weatherml.data.layout import MAPPING, SCHEMA
 from weatherml.data.packing import Packing
+from weatherml.data.rows import read_rows
 from weatherml.data.statistics import STATISTICS, Statistics
+from weatherml.data.summary import Summary, read_summary
 from weatherml.errors import BadDataError, MissingInputError
 from weatherml.files import read_json
 from weatherml.grid import Grid
 from weatherml.registry import suggest
+from weatherml.sources.geometry import PROJECTION_FIELDS
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 MARKER = "complete.json"
+TEXTS = (".json", ".yaml", ".html")
+AUXILIARY = frozenset({"latitude", "longitude", *PROJECTION_FIELDS})
+"""Fields that say where the points lie: no inputs of a network."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,18 @@ class Dataset:
         return {
             name: read_array(self.path, self.group, name).astype(np.float32)
             for name, array in sorted(self.group.arrays())
-            if list(getattr(array.metadata, "dimension_names", None) or ()) == dims
-            and name not in ("latitude", "longitude")
+            if list(getattr(array.metadata, "dimension_names", None) or ()) == dims and name not in AUXILIARY
         }
+
+    @cached_property
+    def summary(self) -> Summary:
+        """A few numbers of each time, of these channels.
+
+        Raises:
+            MissingInputError: the dataset was made by a version that kept none.
+            BadDataError: damaged.
+        """
+        return read_summary(self.path, self.group, self.times, self.names)
 
     def read(self, times: slice | int, variable: str) -> Array:
         """Packed int16 fields (n, H, W) of one variable; verified by their checksums.
@@ -83,15 +98,8 @@ class Dataset:
         Raises:
             BadDataError: a chunk is corrupt or missing; names variable and time.
         """
-        wanted = times if isinstance(times, slice) else slice(times, times + 1)
-        try:
-            return read_array(self.path, self.group, variable, wanted)
-        except BadDataError as error:
-            start, stop, _ = wanted.indices(len(self.times))
-            if stop - start > 1:
-                for time in range(start, stop):  # until the broken one, which is to be named
-                    self.read(time, variable)
-            raise BadDataError(f"{variable} at {self.times[start]}Z: {error}") from None
+        rows = times if isinstance(times, slice) else slice(times, times + 1)
+        return read_rows(self.path, self.group, variable, self.times, rows)
 
     def select(self, names: Sequence[str]) -> Dataset:
         """The same dataset with these channels, in this order.
@@ -144,9 +152,13 @@ def open_dataset(path: str | Path) -> Dataset:
 
 
 def write_marker(path: Path, kind: str, schema: int) -> None:
-    """Write, last of all, that the store is whole, with the hash of every metadata file in it."""
+    """Write, last of all, that the store is whole, with the hash of every file of text in it."""
     marker = {"kind": kind, "schema": schema, "metadata": metadata_hashes(path)}
-    (path / MARKER).write_text(json.dumps(marker, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (path / MARKER).write_text(_marker_text(marker), encoding="utf-8")
+
+
+def _marker_text(marker: Any) -> str:
+    return json.dumps(marker, indent=1, sort_keys=True) + "\n"
 
 
 def verify_marker(path: Path, kind: str, schema: int) -> None:
@@ -154,21 +166,25 @@ def verify_marker(path: Path, kind: str, schema: int) -> None:
     if not (path / MARKER).is_file():
         raise BadDataError(f"{path}: not a finished {kind} (no {MARKER}); make it again")
     marker = read_json(path / MARKER)
-    if not isinstance(marker, dict) or not isinstance(marker.get("metadata"), dict):
+    written = (path / MARKER).read_bytes() == _marker_text(marker).encode()  # in every blank
+    if not written or not isinstance(marker, dict) or not isinstance(marker.get("metadata"), dict):
         raise BadDataError(f"{path}/{MARKER}: damaged; make the {kind} again")
     found = (marker.get("kind"), marker.get("schema"))
     if found != (kind, schema):
         raise BadDataError(f"{path}: holds {found[0]} schema {found[1]}, not {kind} schema {schema}; make it again")
-    hashes = metadata_hashes(path)
     for name, digest in marker["metadata"].items():
-        if hashes.get(name) != digest:
-            raise BadDataError(f"{path}/{name}: metadata changed since it was written; make the {kind} again")
+        if not (path / name).is_file() or _sha256(path / name) != digest:
+            raise BadDataError(f"{path}/{name}: changed or lost since it was written; make the {kind} again")
 
 
 def metadata_hashes(path: Path) -> dict[str, str]:
-    """SHA-256 of each JSON file of a store, by its path inside; the marker itself left out."""
-    files = sorted(file for file in path.rglob("*.json") if file.name != MARKER)
-    return {file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    """SHA-256 of each JSON, YAML and HTML file of a store, by its path inside; the marker itself left out."""
+    files = [file for file in path.rglob("*") if file.suffix in TEXTS and file.name != MARKER]
+    return {file.relative_to(path).as_posix(): _sha256(file) for file in files}
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _packing(attributes: dict[str, Any]) -> Packing:

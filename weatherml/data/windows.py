@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from weatherml.data.external import external_of
 from weatherml.data.store import PARTS, Dataset, Part
 from weatherml.errors import BadDataError
 from weatherml.sources.base import Split
@@ -47,7 +48,7 @@ def windows(dataset: Dataset, part: Part, *, history: int, lead: int) -> Array:
     """(N,) indices of the initial times of a part's complete windows.
 
     A window is `history` states that end at the initial time and `lead` states after it, one step
-    apart, all within the part.
+    apart, all within the part and covered by the external forcing, where the dataset has any.
 
     Raises:
         BadDataError: the part has none.
@@ -59,7 +60,36 @@ def windows(dataset: Dataset, part: Part, *, history: int, lead: int) -> Array:
             f"{dataset.path}: {part} has no window of {history} + {lead} states among its {len(indices)} times; "
             "prepare more times, or shorten data.history"
         )
-    return np.asarray(indices[starts] + history - 1)
+    return covered(dataset, np.asarray(indices[starts] + history - 1), lead)
+
+
+def covered(dataset: Dataset, initial: Array, steps: int) -> Array:
+    """Those of N initial times, indices, from which external forcing covers `steps` steps; all where there is none.
+
+    Raises:
+        BadDataError: it covers none; says why of the first.
+    """
+    external = external_of(dataset)
+    if external is None:
+        return initial
+    valid, init_times = valid_times(dataset, initial, steps)
+    there = external.covered(valid, init_times).reshape(-1, steps).all(axis=1)
+    if not there.any():
+        external.between(valid[:steps], init_times[:steps])
+    return initial[there]
+
+
+def require_covered(dataset: Dataset, initial: Array, steps: int) -> None:
+    """Raise BadDataError unless external forcing, if any, covers `steps` steps from each of some initial times."""
+    external = external_of(dataset)
+    if external is not None:
+        external.between(*valid_times(dataset, initial, steps))
+
+
+def valid_times(dataset: Dataset, initial: Array, steps: int) -> tuple[Array, Array]:
+    """The valid times of `steps` steps from each of N indices, and the initial time of each; both (N * steps,)."""
+    init_times = dataset.times[initial].repeat(steps)
+    return init_times + np.tile(np.arange(1, steps + 1), len(initial)) * dataset.step, init_times
 
 
 def complete(times: Array, step: np.timedelta64, length: int) -> Array:

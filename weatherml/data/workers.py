@@ -11,18 +11,23 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from weatherml.errors import BadDataError, UnavailableError, WMLError
+from weatherml.errors import BadDataError, TemporaryError, UnavailableError, WMLError
 from weatherml.sources.base import Frame, Source
 
 Array = npt.NDArray[Any]
 Result = TypeVar("Result")
 Outcome = tuple[np.datetime64, Result | WMLError]
+DASHBOARD = "127.0.0.1:0"
+"""Any free port: the usual one is taken where two jobs run, and None means the usual one."""
 
 
 def each_time(
     source: Source, times: Array, then: Callable[[Frame], Result], *, workers: int, dask: str | None = None
 ) -> Iterator[Outcome[Result]]:
     """Apply `then` to the frame of each time, in order; an unreadable time yields its error instead.
+
+    What passes is no property of a time: a TemporaryError ends the job, which goes on where it stood when it is
+    run again.
 
     Args:
         source: read in worker processes if it is `isolated`, else here.
@@ -34,7 +39,7 @@ def each_time(
     if not source.isolated and dask is None:
         yield from _here(source, times, then)
         return
-    with _client(workers, dask) as client:
+    with _client(workers, dask, threads=source.threads) as client:
         yield from _there(client, source, times, then)
 
 
@@ -54,12 +59,15 @@ def _here(source: Source, times: Array, then: Callable[[Frame], Result]) -> Iter
 def _attempt(function: Callable[..., Result], *arguments: Any) -> Result | WMLError:
     try:
         return function(*arguments)
+    except TemporaryError:
+        raise
     except WMLError as error:
         return error
 
 
 def _there(client: Any, source: Source, times: Array, then: Callable[[Frame], Result]) -> Iterator[Outcome[Result]]:
-    ahead = 2 * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))  # bounds what lies finished in memory
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    ahead = sum(worker["nthreads"] + 1 for worker in workers) or 2  # bounds what lies finished in memory
     waiting: deque[tuple[np.datetime64, Any]] = deque()
 
     def submit(time: np.datetime64) -> Any:
@@ -84,6 +92,8 @@ def _outcome(time: np.datetime64, future: Any, submit: Callable[[np.datetime64],
     for again in (submit, None):  # a second chance: another time's death may have taken this one along
         try:
             return time, future.result()
+        except TemporaryError:
+            raise
         except WMLError as error:
             return time, error
         except KilledWorker:
@@ -92,7 +102,7 @@ def _outcome(time: np.datetime64, future: Any, submit: Callable[[np.datetime64],
 
 
 @contextmanager
-def _client(workers: int, dask: str | None) -> Iterator[Any]:
+def _client(workers: int, dask: str | None, *, threads: int) -> Iterator[Any]:
     """A distributed client: of the scheduler at address `dask`, or of a local cluster of processes."""
     import dask as dask_library  # noqa: PLC0415 - slow to import
     from distributed import Client, LocalCluster  # noqa: PLC0415
@@ -107,8 +117,11 @@ def _client(workers: int, dask: str | None) -> Iterator[Any]:
                 yield client
             return
         with (
-            LocalCluster(  # one thread each: GRIB decoders are not all safe with more
-                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=threads,
+                dashboard_address=DASHBOARD,
+                silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster) as client,
         ):

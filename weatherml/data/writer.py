@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
+from weatherml.data.chunks import read_array
+from weatherml.data.consumed import Consumed, stamp
 from weatherml.data.layout import (
     CONVENTIONS,
     MAPPING,
@@ -23,28 +26,26 @@ from weatherml.data.layout import (
 )
 from weatherml.data.packing import Packing
 from weatherml.data.quality import Checked
-from weatherml.data.statistics import STATISTICS
+from weatherml.data.statistics import STATISTICS, Statistics
 from weatherml.data.store import Part
-from weatherml.data.tally import Tally, last_fields
+from weatherml.data.summary import SUMMARY, add_summary, summary_arrays, summary_blocks
+from weatherml.data.tally import REPEATED, Row, Tally
 from weatherml.errors import BadDataError, WMLError
-from weatherml.files import read_json, remove, sync, write_json
+from weatherml.files import remove, sync
 from weatherml.sources.base import Description, SourceConfig
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]
-PROGRESS = "progress.json"
-RESERVED = frozenset({"statistics", "time", "y", "x", "latitude", "longitude", MAPPING})
+Splits = Mapping[Part, tuple[np.datetime64, np.datetime64]]
+RESERVED = frozenset({"statistics", SUMMARY, "time", "y", "x", "latitude", "longitude", MAPPING})
 
 
 class StoreWriter:
     """The only hand that writes a dataset.
 
     Attributes:
-        consumed: how many of the description's times were appended or quarantined.
-        times: the times in the store, in order.
-        tally: statistics of the training split so far.
-        findings: what the quality checks found, for quality.json.
-        quarantined: times left out, with the reason.
+        done: what was taken in so far.
+        tally: makes the rows of the summary.
     """
 
     tally: Tally
@@ -55,21 +56,12 @@ class StoreWriter:
         self.config = config
         # consolidated metadata may be there if a job was killed at its end; they are written again
         self.group = zarr.open_group(str(path), mode="a", zarr_format=3, use_consolidated=False)
-        self.consumed = 0
-        self.times: list[np.datetime64] = []
-        self.findings: list[dict[str, Any]] = []
-        self.quarantined: dict[str, str] = {}
-        self._waiting: list[tuple[np.datetime64, dict[str, Array]]] = []
+        self.done = Consumed()
+        self._waiting: list[tuple[np.datetime64, dict[str, Array], list[Row]]] = []
 
     @classmethod
     def create(
-        cls,
-        path: Path,
-        description: Description,
-        config: SourceConfig,
-        packings: tuple[Packing, ...],
-        *,
-        splits: Mapping[Part, tuple[np.datetime64, np.datetime64]],
+        cls, path: Path, description: Description, config: SourceConfig, packings: tuple[Packing, ...]
     ) -> StoreWriter:
         """Lay out an empty store.
 
@@ -79,131 +71,150 @@ class StoreWriter:
         for name in RESERVED.intersection(variable.name for variable in description.variables):
             raise BadDataError(f"{name}: a name that the store needs itself; rename the variable (source_name)")
         writer = cls(path, description, config)
-        writer.tally = Tally(splits["train"], description.step)
-        writer.group.attrs.update(global_attributes(description, config, packings, splits))
+        writer.group.attrs.update(global_attributes(description, config, packings))
         add_grid(writer.group, description.grid)
         for name, static in description.static.items():
             mapped = variable_attributes(Variable(name=name, units="1"), description.grid) | static.attributes
             add_array(writer.group, name, static.values.astype(np.float32), description.grid.dims, mapped)
-        length = writer.shard
+        size: dict[str, int] = {"times": len(description.times), "shard": writer.shard}
         for variable, packing in zip(description.variables, packings, strict=True):
-            add_variable(
-                writer.group,
-                variable,
-                packing,
-                description.grid,
-                times=len(description.times),
-                shard=length,
-                tile=config.tile,
-            )
+            add_variable(writer.group, variable, packing, description.grid, tile=config.tile, **size)
+        add_summary(writer.group, description.variables, **size)
+        writer.tally = Tally(description.variables, packings, description.step)
         return writer
 
     @classmethod
     def resume(cls, path: Path, description: Description, config: SourceConfig) -> StoreWriter:
-        """Go on where the progress file says that a killed writer stood."""
+        """Go on where the progress file says that a writer stood; its last shard, if incomplete, is filled anew."""
         writer = cls(path, description, config)
-        state = read_json(path / PROGRESS)
-        writer.consumed = state["consumed"]
-        writer.times = [np.datetime64(time, "s") for time in state["times"]]
-        writer.findings, writer.quarantined = state["findings"], state["quarantined"]
+        found = Consumed.read(path)
+        whole = len(found.times) // writer.shard * writer.shard
+        writer.done, rest = found.cut(whole)
+        last = (writer.done.times[-1], writer._stored(whole - 1, 1)[0]) if whole else None
+        reopened = zip(rest.times, writer._stored(whole, len(rest.times)), strict=True)
+        writer.tally = Tally(description.variables, writer.packings, description.step, last)
+        writer.done.write(path)  # first: what is reopened is no longer in the store
         writer.discard_unfinished()
-        last = last_fields(writer.group, list(state["moments"]), writer.times)
-        writer.tally = Tally.resume(writer.train, description.step, state["moments"], last)
+        writer.resize(len(description.times))
+        writer._append_again(rest, dict(reopened))
         return writer
 
     def discard_unfinished(self) -> None:
-        """Remove what was being written when the job was killed."""
+        """Remove what was being written when the job was killed, and the shard that is filled anew."""
         for stray in list(self.path.rglob("*.partial")):  # zarr's temporary files
             remove(stray)
-        first = -(-len(self.times) // self.shard)
-        for variable in self.description.variables:
-            for folder in (self.path / variable.name / "c").glob("*"):
+        first = len(self.done.times) // self.shard
+        for name in self.arrays:
+            for folder in (self.path / name / "c").glob("*"):
                 if int(folder.name) >= first:
                     remove(folder)
 
     @property
-    def train(self) -> tuple[np.datetime64, np.datetime64]:
-        """First and last time of the training split."""
-        splits: Any = self.group.attrs["splits"]
-        first, last = (np.datetime64(end, "s") for end in splits["train"])
-        return first, last
+    def consumed(self) -> int:
+        """How many of the description's times were appended or quarantined."""
+        return len(self.done) + len(self._waiting)
 
-    @property
+    @cached_property
     def shard(self) -> int:
         """Times in a shard."""
-        H, W = self.description.grid.shape
-        return shard_length(
-            self.description.step, len(self.description.times), H * W * 2 * len(self.description.variables)
-        )
+        return shard_of(self.description)
 
-    @property
+    @cached_property
     def packings(self) -> tuple[Packing, ...]:
         """The packing of each variable, as the store has it."""
         attributes: list[Any] = [self.group[variable.name].attrs for variable in self.description.variables]
         return tuple(Packing(scale_factor=each["scale_factor"], add_offset=each["add_offset"]) for each in attributes)
 
+    @property
+    def arrays(self) -> list[str]:
+        """The paths of what is written shard by shard."""
+        return time_arrays(self.description.variables)
+
     def append(self, time: np.datetime64, outcome: Checked | WMLError) -> None:
         """Take one time: its packed fields, or the reason why it is left out."""
-        self.consumed += 1
-        stamp = f"{time}Z"
         if isinstance(outcome, WMLError):
-            self.quarantined[stamp] = str(outcome)
+            self.done.quarantined[stamp(time)] = str(outcome)
             return
-        self.findings += [{"time": stamp, **finding} for finding in outcome.findings]
-        self._waiting.append((time, outcome.packed))
+        rows, repeated = self.tally.add(time, outcome.packed)
+        self.done.findings += [{"time": stamp(time), **finding} for finding in (*outcome.findings, *repeated)]
+        self._waiting.append((time, outcome.packed, rows))
         if len(self._waiting) == self.shard:
             self.flush()
 
     def flush(self) -> None:
         """Write the waiting times as a shard, then the progress."""
         if self._waiting:
-            times, frames = zip(*self._waiting, strict=True)
-            start = len(self.times)
-            for variable, packing in zip(self.description.variables, self.packings, strict=True):
-                block = np.stack([frame[variable.name] for frame in frames])
-                array = self.group[variable.name]
-                assert isinstance(array, zarr.Array)
-                array[start : start + len(block)] = block
-                sync(self.path / variable.name / "c" / str(start // self.shard))
-                self.findings += self.tally.add(variable, packing, np.array(times), block)
-            self.times += times
+            times, frames, rows = zip(*self._waiting, strict=True)
+            start = len(self.done.times)
+            blocks = {v.name: np.stack([frame[v.name] for frame in frames]) for v in self.description.variables}
+            for name, block in (blocks | summary_blocks(self.description.variables, rows)).items():
+                self._array(name)[start : start + len(block)] = block
+                sync(self.path / name / "c" / str(start // self.shard))
+            self.done.times += times
             self._waiting = []
-        write_json(self.path / PROGRESS, self._progress())
+        self.done.write(self.path)
 
-    def finish(self) -> None:
-        """Cut the arrays to the times that are there, and write time and statistics."""
-        if not self.tally.moments:
-            left_out = "; ".join(list(self.quarantined.values())[:3])
-            raise BadDataError(f"training split {self.train[0]}Z to {self.train[1]}Z: no usable time; {left_out}")
-        for variable in self.description.variables:
-            array = self.group[variable.name]
-            assert isinstance(array, zarr.Array)
-            array.resize((len(self.times), *array.shape[1:]))
-        seconds = np.array(self.times, dtype="datetime64[s]").astype(np.int64)
-        add_array(self.group, "time", seconds, ("time",), TIME_ATTRIBUTES)
+    def finish(self, splits: Splits) -> None:
+        """Cut the arrays to the times that are there, and write time, splits and statistics.
+
+        Raises:
+            BadDataError: none of them is in the training split.
+        """
+        times, (first, last) = np.array(self.done.times, dtype="datetime64[s]"), splits["train"]
+        train = (times >= first) & (times <= last)
+        if not train.any():
+            left_out = "; ".join(list(self.done.quarantined.values())[:3])
+            raise BadDataError(f"training split {first}Z to {last}Z: no usable time; {left_out}")
+        self.resize(len(times))
+        add_array(self.group, "time", times.astype(np.int64), ("time",), TIME_ATTRIBUTES)
+        self.group.attrs["splits"] = {name: [str(end) for end in ends] for name, ends in splits.items()}
+        found = Statistics.of(read_array(self.path, self.group, f"{SUMMARY}/moments")[train])
         statistics = self.group.create_group("statistics", overwrite=True)
-        finished = [self.tally.moments[variable.name].finish() for variable in self.description.variables]
         for name in STATISTICS:
-            add_array(statistics, name, np.array([each[name] for each in finished]), ("channel",), {})
+            add_array(statistics, name, getattr(found, name), ("channel",), {})
         statistics.attrs["channel"] = [variable.name for variable in self.description.variables]
 
-    def _progress(self) -> dict[str, Any]:
-        return {
-            "consumed": self.consumed,
-            "times": [str(time) for time in self.times],
-            "moments": self.tally.settings(),
-            "findings": self.findings,
-            "quarantined": self.quarantined,
-        }
+    def resize(self, times: int) -> None:
+        """Let all arrays over time be `times` long."""
+        for name in self.arrays:
+            array = self._array(name)
+            array.resize((times, *array.shape[1:]))
+
+    def _array(self, name: str) -> zarr.Array[Any]:
+        array = self.group[name]
+        assert isinstance(array, zarr.Array)
+        return array
+
+    def _stored(self, start: int, count: int) -> list[dict[str, Array]]:
+        """The packed fields of `count` stored times."""
+        rows = slice(start, start + count)
+        fields = {v.name: read_array(self.path, self.group, v.name, rows) for v in self.description.variables}
+        return [{name: block[index] for name, block in fields.items()} for index in range(count)]
+
+    def _append_again(self, rest: Consumed, frames: dict[np.datetime64, dict[str, Array]]) -> None:
+        for time in rest.all_times:
+            if time not in frames:
+                self.append(time, BadDataError(rest.quarantined[stamp(time)]))
+                continue
+            here = [each for each in rest.findings if each["time"] == stamp(time)]
+            kept = [each for each in here if each["finding"] != REPEATED]  # found again as it is appended
+            findings = tuple({key: each[key] for key in each if key != "time"} for each in kept)
+            self.append(time, Checked(packed=frames[time], findings=findings))
 
 
-def global_attributes(
-    description: Description,
-    config: SourceConfig,
-    packings: tuple[Packing, ...],
-    splits: Mapping[Part, tuple[np.datetime64, np.datetime64]],
-) -> dict[str, Any]:
-    """What the root group says of the whole."""
+def shard_of(description: Description) -> int:
+    """Times in a shard of what is described."""
+    H, W = description.grid.shape
+    return shard_length(description.step, len(description.times), H * W * 2 * len(description.variables))
+
+
+def time_arrays(variables: Sequence[Variable]) -> list[str]:
+    """The paths of the arrays that are written shard by shard."""
+    return [*(variable.name for variable in variables), *summary_arrays(variables)]
+
+
+def global_attributes(description: Description, config: SourceConfig, packings: tuple[Packing, ...]) -> dict[str, Any]:
+    """What the root group says of the whole; the splits come last, when all times are known."""
     table = {
         variable.name: variable.settings() | {"packing_step": packing.scale_factor, "add_offset": packing.add_offset}
         for variable, packing in zip(description.variables, packings, strict=True)
@@ -218,7 +229,6 @@ def global_attributes(
         "grid_kind": description.grid.kind,
         "grid_digest": description.grid.digest,
         "time_step_seconds": int(description.step / np.timedelta64(1, "s")),
-        "splits": {name: [str(first), str(last)] for name, (first, last) in splits.items()},
         "variables": list(table),
         "variable_table": table,
     }

@@ -9,9 +9,12 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
 
 from weatherml.config import Config, Settings
+from weatherml.data.external import Record
 from weatherml.data.store import Dataset, open_dataset
+from weatherml.data.windows import require_covered
 from weatherml.files import output_lock, refuse_existing
 from weatherml.forecast.derive import dataset_products, product_layers, write_products
+from weatherml.forecast.forcing import open_record
 from weatherml.forecast.initial import initial_indices
 from weatherml.forecast.perturbation import Perturbation, require_alike
 from weatherml.forecast.products import PRODUCTS
@@ -24,6 +27,7 @@ from weatherml.progress import Progress, silent
 from weatherml.registry import suggest
 from weatherml.run.device import Device, pick_device
 from weatherml.run.directory import Run, open_run
+from weatherml.run.stepping import reach
 
 
 class EnsembleConfig(Config):
@@ -76,6 +80,7 @@ def ensemble(
     data: Path,
     config: EnsembleConfig | None = None,
     *,
+    forcing: Path | None = None,
     init: Sequence[str] = (),
     steps: int = 24,
     output: Path,
@@ -87,11 +92,13 @@ def ensemble(
     """Draw members from each initial time (see `initial_indices` for `init`), and write them and their products.
 
     A member is the same whatever is computed beside it; a killed ensemble goes on where it stopped, member
-    and lead, and ends as the same bytes. Memory holds one microbatch, whatever the members and hours.
+    and lead, and ends as the same bytes. Memory holds one microbatch, whatever the members and hours. `forcing` is a
+    dataset or a forecast; None takes the datasets that the runs were trained with, if any.
 
     Raises:
         MissingInputError: a run, dataset or initial time that is not there, with the history that both runs need.
-        BadDataError: a dataset that is not the run's kind, or runs of different data.
+        BadDataError: a dataset that is not the run's kind, runs of different data, or forcing that lacks a variable,
+            a place or an hour.
         UsageError: a deterministic run, and nothing to perturb it.
         ConfigError: a sampler that the run cannot use.
         DiskError: the members would not fit.
@@ -102,7 +109,8 @@ def ensemble(
     with output_lock(output):
         refuse_existing(output, overwrite=overwrite)
         opened, dataset = open_run(run), open_dataset(data)
-        rows = ensemble_rows(opened, dataset, config, init=init, steps=steps, device=pick_device(device))
+        record, found = open_record(forcing), pick_device(device)
+        rows = ensemble_rows(opened, dataset, config, init=init, steps=steps, device=found, record=record)
         products = dataset_products(config.products, rows.roller.dataset)
         derived = product_layers(products, rows.roller.dataset)
         writer = ForecastWriter(output, request(opened, rows) | choices(config), config.members)
@@ -115,23 +123,33 @@ def ensemble(
 
 
 def ensemble_rows(
-    run: Run, dataset: Dataset, config: EnsembleConfig, *, init: Sequence[str], steps: int, device: torch.device
+    run: Run,
+    dataset: Dataset,
+    config: EnsembleConfig,
+    *,
+    init: Sequence[str],
+    steps: int,
+    device: torch.device,
+    record: Record | None = None,
 ) -> Rows:
-    """The members of each initial time, ready to be stepped."""
+    """The members of each initial time, ready to be stepped; `record` is forcing other than the runs' own."""
     drawing = open_run(config.perturb) if config.perturb else run
     require_alike(drawing, run)
-    matched, perturbation = run.forecast_lineage.matched(dataset), None
-    history = run.experiment.data.history
+    matched, perturbation = run.forecast_lineage.matched(dataset, record), None
+    data, drawn = run.experiment.data, drawing.experiment.data
+    # a generative run that perturbs forecasts the initial time: its own history ends one step before
+    history = data.history if drawing is run else max(data.history, drawn.history + 1)
+    indices = initial_indices(matched, init, history=history, steps=reach(steps, data.lead))
     model = sampling_model(drawing, config.sampler)
     if drawing is not run:
-        # the generative run forecasts the initial time: its own history ends one step before
-        history = max(history, drawing.experiment.data.history + 1)
-        drawer = Roller(drawing, drawing.forecast_lineage.matched(dataset), model, device, tile=config.tile)
-        perturbation = Perturbation(drawer, config.amplitude)
+        lineage = drawing.forecast_lineage
+        states = lineage.matched(dataset, record if lineage.external else None)
+        require_covered(states, indices - 1, drawn.lead)
+        perturbation = Perturbation(Roller(drawing, states, model, device, tile=config.tile), config.amplitude)
         model = run.load_model()
     return Rows(
         roller=Roller(run, matched, model, device, tile=config.tile),
-        indices=initial_indices(matched, init, history=history),
+        indices=indices,
         steps=steps,
         members=config.members,
         seed=config.seed,

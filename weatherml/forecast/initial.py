@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weatherml.data.store import Dataset
-from weatherml.data.windows import complete, evenly, windows
+from weatherml.data.windows import complete, covered, evenly, require_covered, windows
 from weatherml.errors import BadDataError, ConfigError, MissingInputError, UsageError
 from weatherml.sources.base import utc
 
@@ -18,32 +18,38 @@ SPREAD = 16
 """Initial times taken where none is named: this many of the test part, evenly spread."""
 
 
-def initial_indices(dataset: Dataset, wanted: Sequence[str], *, history: int) -> Array:
+def initial_indices(dataset: Dataset, wanted: Sequence[str], *, history: int, steps: int = 1) -> Array:
     """Indices of the dataset's times to start from, increasing.
+
+    External forcing, where the dataset has any, must cover the steps from a time that is named; of the test part
+    those times are taken for which it does.
 
     Args:
         dataset: where the states come from.
         wanted: ISO times, `last`, `test` (every initial time of the test part); empty takes `SPREAD` of these.
         history: T, the states that must stand before and at an initial time.
+        steps: of the forecasts.
 
     Raises:
         MissingInputError: a time that is not in the dataset, or whose history is not.
-        BadDataError: a test part without initial times.
+        BadDataError: a test part without initial times, or an hour that external forcing does not cover.
     """
     usable = complete(dataset.times, dataset.step, history) + history - 1
     if len(usable) == 0:
         raise BadDataError(f"{dataset.path}: no {history} states one step apart to start from")
     if not wanted:
-        return evenly(_test(dataset, history), SPREAD)
-    chosen = [_indices(dataset, each, usable, history) for each in wanted]
-    return np.unique(np.concatenate(chosen))
+        return evenly(_test(dataset, history, steps), SPREAD)
+    chosen = [
+        _test(dataset, history, steps) if each == "test" else _named(dataset, each, usable, history) for each in wanted
+    ]
+    indices = np.unique(np.concatenate(chosen))
+    require_covered(dataset, indices, steps)
+    return indices
 
 
-def _indices(dataset: Dataset, wanted: str, usable: Array, history: int) -> Array:
+def _named(dataset: Dataset, wanted: str, usable: Array, history: int) -> Array:
     if wanted == "last":
         return np.asarray(usable[-1:])
-    if wanted == "test":
-        return _test(dataset, history)
     time = parse_time(wanted)
     found = np.asarray(usable[dataset.times[usable] == time])
     if len(found) == 0:
@@ -54,8 +60,8 @@ def _indices(dataset: Dataset, wanted: str, usable: Array, history: int) -> Arra
     return found
 
 
-def _test(dataset: Dataset, history: int) -> Array:
-    return windows(dataset, "test", history=history, lead=1)
+def _test(dataset: Dataset, history: int, steps: int) -> Array:
+    return covered(dataset, windows(dataset, "test", history=history, lead=1), steps)
 
 
 def parse_time(text: str) -> np.datetime64:

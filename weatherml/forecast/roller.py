@@ -82,7 +82,7 @@ class Roller:
         """(B, C, H, W) physical fields one step after the (B,) `times` of the histories' last states."""
         valid = times[:, None] + self.dataset.step * np.arange(1, self.data.lead + 1)
         with torch.inference_mode(), self.autocast:
-            batch = known_batch(self.normalised(history), valid, self.known)
+            batch = known_batch(self.normalised(history), valid, self.known, times)
             return self.normaliser.denormalise(self.model.step(batch, noise.at(step)))[:, 0]
 
     def normalised(self, history: Fields) -> Tensor:

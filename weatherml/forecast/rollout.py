@@ -13,6 +13,7 @@ from weatherml.config import dump
 from weatherml.data.store import Dataset, open_dataset
 from weatherml.errors import WMLError
 from weatherml.files import output_lock, refuse_existing, require_free
+from weatherml.forecast.forcing import forcing_path, open_record
 from weatherml.forecast.initial import initial_indices
 from weatherml.forecast.roller import Roller
 from weatherml.forecast.rows import Rows, forecast_rows
@@ -20,6 +21,7 @@ from weatherml.forecast.store import ForecastWriter, Layer, needed_bytes
 from weatherml.progress import Progress, silent
 from weatherml.run.device import Device, pick_device
 from weatherml.run.directory import Run, open_run
+from weatherml.run.stepping import reach
 
 Array = npt.NDArray[Any]
 
@@ -45,6 +47,7 @@ def rollout(
     run: Path,
     data: Path,
     *,
+    forcing: Path | None = None,
     init: Sequence[str] = (),
     steps: int = 24,
     output: Path,
@@ -55,17 +58,20 @@ def rollout(
 ) -> Forecast:
     """Step a run forward `steps` times from each initial time; see `initial_indices` for `init`.
 
+    `forcing` is a dataset or a forecast; None takes the dataset that the run was trained with, if any.
+
     Raises:
-        MissingInputError: a run, dataset or initial time that is not there.
-        BadDataError: a dataset that is not the run's kind.
+        MissingInputError: a run, dataset, forcing or initial time that is not there.
+        BadDataError: a dataset that is not the run's kind, or forcing that lacks a variable, a place or an hour.
         OutputError: the output exists or is being written.
         WMLError: a forecast turned non-finite; the valid part is kept at `output`.
     """
     with output_lock(output):
         refuse_existing(output, overwrite=overwrite)
         opened = open_run(run)
-        dataset = opened.forecast_lineage.matched(open_dataset(data))
-        indices = initial_indices(dataset, init, history=opened.experiment.data.history)
+        dataset = opened.forecast_lineage.matched(open_dataset(data), open_record(forcing))
+        settings = opened.experiment.data
+        indices = initial_indices(dataset, init, history=settings.history, steps=reach(steps, settings.lead))
         rows = Rows(
             roller=Roller(opened, dataset, opened.load_model(), pick_device(device), tile=tile),
             indices=indices,
@@ -87,6 +93,7 @@ def request(run: Run, rows: Rows) -> dict[str, Any]:
         "data": str(rows.roller.dataset.path),
         "times": [str(time) for time in rows.times],
         "steps": rows.steps,
+        **forcing_path(rows.roller.dataset),
     }
 
 
@@ -112,6 +119,7 @@ def global_attributes(run: Run, dataset: Dataset) -> dict[str, Any]:
         "model": kind,
         "run": run.path.name,
         "dataset": dataset.path.name,
+        **{key: Path(path).name for key, path in forcing_path(dataset).items()},
         "grid_kind": dataset.grid.kind,
         "variables": dataset.names,
         "configuration": dump(run.experiment.settings()),

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +29,12 @@ from weatherml.data.layout import (
     variable_attributes,
 )
 from weatherml.data.packing import FILL, Packing, pack, unpack
-from weatherml.data.store import Dataset, write_marker
+from weatherml.data.store import write_marker
 from weatherml.files import partial_path, publish, read_json, remove, tree_size, write_json
 from weatherml.forecast.netcdf import to_netcdf
 from weatherml.forecast.state import State
 from weatherml.grid import Grid
+from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]
 SCHEMA = 1
@@ -49,6 +50,26 @@ LEAD_ATTRIBUTES = {
 }
 INIT_ATTRIBUTES = TIME_ATTRIBUTES | {"standard_name": "forecast_reference_time", "long_name": "initial time"}
 MEMBER_ATTRIBUTES = {"standard_name": "realization", "long_name": "ensemble member", "units": "1"}
+
+
+class Described(Protocol):
+    """What a forecast is of: a `Dataset`, or as much of one as the store needs."""
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """The channels, in order."""
+
+    @property
+    def packings(self) -> tuple[Packing | None, ...]:
+        """How each is packed; None stays float32."""
+
+    @property
+    def grid(self) -> Grid:
+        """The horizontal grid."""
+
+    @property
+    def step(self) -> np.timedelta64:
+        """From one lead to the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +139,7 @@ class ForecastWriter:
 
     def create(
         self,
-        dataset: Dataset,
+        dataset: Described,
         init_times: Array,
         leads: int,
         attributes: dict[str, Any],
@@ -210,7 +231,7 @@ class ForecastWriter:
         state = {"request": self.request, "done": self.done, "derived": self.derived, "stopped": self.stopped}
         write_json(self.work / PROGRESS, state)
 
-    def _lay_out(self, dataset: Dataset, init_times: Array, leads: int, attributes: dict[str, Any]) -> None:
+    def _lay_out(self, dataset: Described, init_times: Array, leads: int, attributes: dict[str, Any]) -> None:
         group = zarr.open_group(str(self.path), mode="w", zarr_format=3)
         group.attrs.update({"Conventions": CONVENTIONS, "schema": SCHEMA, **attributes})
         add_grid(group, dataset.grid)
@@ -225,7 +246,7 @@ class ForecastWriter:
             add_layer(group, layer, (len(init_times), leads, *members), shard=self.shard, grid=dataset.grid)
 
 
-def variable_layers(dataset: Dataset) -> list[Layer]:
+def variable_layers(dataset: Described) -> list[Layer]:
     """The arrays of a dataset's variables: packed where a forecast is bounded."""
     return [
         Layer(
@@ -265,7 +286,7 @@ def shard_leads(leads: int, shape: tuple[int, int], block: int = 1) -> int:
     return max(1, most // block) * block
 
 
-def needed_bytes(dataset: Dataset, sizes: tuple[int, int], members: int | None, derived: Sequence[Layer]) -> int:
+def needed_bytes(dataset: Described, sizes: tuple[int, int], members: int | None, derived: Sequence[Layer]) -> int:
     """Bytes of a forecast of N initial times and L leads, before compression."""
     H, W = dataset.grid.shape
     a_point = (members or 1) * sum(layer.itemsize for layer in variable_layers(dataset))

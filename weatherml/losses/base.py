@@ -69,12 +69,22 @@ class LossModule(nn.Module, ABC):
         self.register_buffer("rows", weights.rows.view(-1, 1), persistent=False)
         self.tally = Tally(2, len(weights.variable))
 
-    def forward(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
-        """The mean weighted loss over the points where `mask` is True; a scalar in float32."""
-        parts = self.parts(prediction, target, mask)
+    def forward(self, prediction: Fields, target: Fields, mask: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The mean weighted loss over the points where `mask` is True; a scalar in float32.
+
+        With weights of the cases, (B,), it is the mean over cases of each one's weight times its own loss: a sum over
+        cases, so that importance weights give it the same expectation however many cases are drawn.
+        """
+        fields = prediction, target, mask
+        parts = self.parts(*fields) if weight is None else self._of_cases(*fields, weight)
         if torch.is_grad_enabled():  # validation does not count
             self.tally.sums += torch.stack([parts.detach(), torch.ones_like(parts)])
         return parts.sum()
+
+    def _of_cases(self, prediction: Fields, target: Fields, mask: Tensor, weight: Tensor) -> Tensor:
+        members = len(prediction) // len(target)
+        each = zip(torch.split(prediction, members), torch.split(target, 1), torch.split(mask, 1), strict=True)
+        return (weight.view(-1, 1) * torch.stack([self.parts(*case) for case in each])).mean(0)
 
     @abstractmethod
     def parts(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:

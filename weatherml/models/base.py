@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from weatherml.config import Config, Settings
-from weatherml.fields import Batch, Fields, Noise, Shape, Task
+from weatherml.fields import Batch, Fields, Noise, Shape
 from weatherml.nn.padding import Padding
 from weatherml.registry import Registry
+from weatherml.tasks import Task
 
 MODELS: Registry[ModelConfig] = Registry("models")
 Loss = Callable[[Fields, Fields, Tensor], Tensor]

@@ -8,9 +8,10 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from weatherml.errors import ConfigError
-from weatherml.fields import Batch, Fields, Shape, Task
+from weatherml.fields import Batch, Fields, Shape
 from weatherml.models.base import MODELS, Model, ModelConfig
 from weatherml.nn.temporal import SequenceClassifier
+from weatherml.tasks import Task
 
 
 class SequenceClassifierModel(Model):

@@ -8,12 +8,13 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from torch import Tensor, nn
 
 from weatherml.errors import ConfigError
-from weatherml.fields import Batch, Shape, Task
+from weatherml.fields import Batch, Shape
 from weatherml.models.base import MODELS, Model, ModelConfig, edges
 from weatherml.models.prediction import DirectModel
 from weatherml.nn.blocks import Conv
 from weatherml.nn.convlstm import ConvLSTM as Network
 from weatherml.nn.padding import Padding
+from weatherml.tasks import Task
 
 
 @MODELS.register("convlstm")

@@ -7,10 +7,11 @@ from typing import ClassVar
 from pydantic import Field, PositiveInt, field_validator, model_validator
 from torch import nn
 
-from weatherml.fields import Batch, Fields, Shape, Task
+from weatherml.fields import Batch, Fields, Shape
 from weatherml.models.base import MODELS, Model, ModelConfig, edges
 from weatherml.nn.convlstm import ConvLSTM
 from weatherml.nn.padding import Padding
+from weatherml.tasks import Task
 
 
 @MODELS.register("convlstm-segmenter")

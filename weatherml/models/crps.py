@@ -8,11 +8,12 @@ from typing import ClassVar
 from pydantic import PositiveInt
 from torch import nn
 
-from weatherml.fields import Batch, Fields, Noise, Shape, Task
+from weatherml.fields import Batch, Fields, Noise, Shape
 from weatherml.models.base import MODELS, GenerativeModel, Model, free_noise
 from weatherml.models.prediction import Change
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import NoiseMaps, NormKind
+from weatherml.tasks import Task
 
 
 class CRPSModel(GenerativeModel):

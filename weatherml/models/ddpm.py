@@ -12,11 +12,12 @@ from torch import nn
 from weatherml.config import Settings
 from weatherml.diffusion.schedule import Curve, Schedule
 from weatherml.diffusion.spacing import tangent
-from weatherml.fields import Shape, Task
+from weatherml.fields import Shape
 from weatherml.models.base import MODELS, Model, edges
 from weatherml.models.diffusion import DiffusionModel, Target
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import Conv, FiLM, NormKind
+from weatherml.tasks import Task
 
 
 @MODELS.register("ddpm")

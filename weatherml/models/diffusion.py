@@ -112,7 +112,8 @@ class DiffusionModel(GenerativeModel):
         assert batch.mask is not None
         inputs = self.inputs(batch)
         base = self._base(batch)
-        clean = self._clean(torch.where(batch.mask, batch.target - base.detach(), 0.0), batch.mask)
+        counts = batch.mask if batch.weight is None else batch.mask * batch.weight.view(-1, 1, 1, 1, 1)
+        clean = self._clean(torch.where(batch.mask, batch.target - base.detach(), 0.0), counts)
         sigma = self.levels.draw(len(clean), clean.device)[:, None, None, None]
         noisy = clean + sigma * torch.randn_like(clean)
         scaled = coefficients(self.prediction, sigma)
@@ -149,12 +150,17 @@ class DiffusionModel(GenerativeModel):
         last = batch.history[:, -1:].float()
         return torch.zeros_like(last) if self.target == "state" else last
 
-    def _clean(self, error: Fields, mask: Tensor) -> Tensor:
-        """(B, L*C, H, W): the error of the base in its own standard deviations, which training follows."""
+    def _clean(self, error: Fields, counts: Tensor) -> Tensor:
+        """(B, L*C, H, W): the error of the base in its own standard deviations, which training follows.
+
+        Args:
+            error: 0 where it is not known.
+            counts: what each point counts in the standard deviation, 0 where the error is not known.
+        """
         if self.mean is not None and self.training:
             with torch.no_grad():
-                known = mask.sum(dim=(0, 3, 4)).clamp_min(1)
-                rms = ((error / self.scale).square().sum(dim=(0, 3, 4)) / known).sqrt()
+                known = counts.sum(dim=(0, 3, 4)).clamp_min(1)
+                rms = (((error / self.scale).square() * counts).sum(dim=(0, 3, 4)) / known).sqrt()
                 self.spread.lerp_(rms[..., None, None].clamp_min(1e-3), SPREAD_RATE)
         return (error / (self.scale * self.spread)).flatten(1, 2)
 

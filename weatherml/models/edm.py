@@ -13,11 +13,12 @@ from weatherml.config import Settings, parse_member
 from weatherml.diffusion.levels import LEVELS
 from weatherml.diffusion.levels.base import Levels
 from weatherml.diffusion.spacing import karras, tangent
-from weatherml.fields import Shape, Task
+from weatherml.fields import Shape
 from weatherml.models.base import MODELS, Model
 from weatherml.models.diffusion import DiffusionModel
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import FiLM, NormKind
+from weatherml.tasks import Task
 
 SPACINGS: dict[str, Callable[..., Tensor]] = {"tangent": tangent, "karras": karras}
 

@@ -13,9 +13,10 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from weatherml.errors import ConfigError
-from weatherml.fields import Batch, Fields, Shape, Task
+from weatherml.fields import Batch, Fields, Shape
 from weatherml.models.base import MODELS, FittedModel, Model, ModelConfig
 from weatherml.registry import suggest
+from weatherml.tasks import Task
 
 MONTHS = 12
 SECONDS_A_MONTH = 365.2425 * 86400 / MONTHS

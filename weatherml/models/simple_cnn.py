@@ -7,12 +7,13 @@ from typing import ClassVar
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from weatherml.fields import Shape, Task
+from weatherml.fields import Shape
 from weatherml.models.base import MODELS, Model, ModelConfig, edges
 from weatherml.models.prediction import Change, ChangeModel, DirectModel
 from weatherml.nn.blocks import Conv, Norm, ResidualBlock
 from weatherml.nn.inputs import StackedInputs
 from weatherml.nn.padding import Padding
+from weatherml.tasks import Task
 
 
 @MODELS.register("simple-cnn")

@@ -8,13 +8,14 @@ from typing import ClassVar
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import nn
 
-from weatherml.fields import Shape, Task
+from weatherml.fields import Shape
 from weatherml.models.base import MODELS, Model, ModelConfig, edges
 from weatherml.models.prediction import Change, ChangeModel, DirectModel
 from weatherml.nn.blocks import NormKind
 from weatherml.nn.inputs import ScaledInputs, StackedInputs
 from weatherml.nn.padding import Padding
 from weatherml.nn.unet import UNet as Network
+from weatherml.tasks import Task
 
 
 @MODELS.register("unet")

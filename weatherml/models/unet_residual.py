@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from weatherml.fields import Shape, Task
+from weatherml.fields import Shape
 from weatherml.models.base import MODELS, Model
 from weatherml.models.unet import UNet
+from weatherml.tasks import Task
 
 
 @MODELS.register("unet-residual")

@@ -21,12 +21,12 @@ from weatherml import losses, models, samplers
 from weatherml.config import Config, Settings, load, merge, override, parse, parse_member, shipped_names
 from weatherml.data.loader import DataConfig
 from weatherml.errors import ConfigError
-from weatherml.fields import Task
 from weatherml.losses.base import LossConfig
 from weatherml.models.base import ModelConfig
 from weatherml.nn.recompute import Checkpointing
 from weatherml.run.device import Precision
 from weatherml.samplers.base import Sampler
+from weatherml.tasks import Task
 
 EVENTS: frozenset[Task] = frozenset({"classify", "segment"})
 OptimizerKind: TypeAlias = Literal["adamw", "muon"]

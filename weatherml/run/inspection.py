@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 
 from weatherml.data.quality import gaps
+from weatherml.data.quality_page.page import PAGE
 from weatherml.data.sequences.predictions import is_predictions, open_predictions
 from weatherml.data.sequences.store import KIND, SequenceDataset, open_sequences
 from weatherml.data.statistics import STATISTICS
@@ -67,6 +68,7 @@ def inspect_dataset(path: Path, *, deep: bool) -> Found:
         "gaps": missing[:MOST_GAPS],
         "quarantined": len(quality["quarantined"]),
         "findings": len(quality["findings"]),
+        "page": str(path / PAGE) if (path / PAGE).is_file() else None,
         "static": sorted(dataset.static),
         "health": "every chunk reads and matches its checksum" if deep else "metadata match; --deep reads every chunk",
         "splits": {part: f"{first}Z to {last}Z" for part, (first, last) in dataset.splits.items()},

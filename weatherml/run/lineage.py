@@ -4,22 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from weatherml.data.external import Analyses, External, Record, beside, chosen, external_of
 from weatherml.data.known import forcing_names
 from weatherml.data.packing import Packing
+from weatherml.data.regrid import locate
 from weatherml.data.statistics import Statistics
-from weatherml.data.store import Dataset
+from weatherml.data.store import Dataset, open_dataset
 from weatherml.data.transforms import Normaliser, delta_scale
-from weatherml.errors import BadDataError, ConfigError
-from weatherml.fields import Shape, Task
+from weatherml.errors import BadDataError, ConfigError, MissingInputError
+from weatherml.fields import Shape
 from weatherml.models.base import ModelConfig
 from weatherml.run.experiment import Experiment
+from weatherml.tasks import Task
 from weatherml.variables import Variable
 
 SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForcingLineage:
+    """The external forcing that a run was trained with.
+
+    Attributes:
+        dataset: its path.
+        variables: in order.
+        statistics: of its training split, in the same order.
+    """
+
+    dataset: str
+    variables: tuple[Variable, ...]
+    statistics: Statistics
+
+    @classmethod
+    def of(cls, external: External) -> ForcingLineage:
+        """That of a dataset."""
+        path = str(external.record.path)
+        return cls(dataset=path, variables=external.variables, statistics=external.statistics)
+
+    def settings(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {"dataset": self.dataset} | channel_settings(self.variables, self.statistics)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> ForcingLineage:
+        """The inverse of `settings`."""
+        return cls(dataset=settings["dataset"], **channels_from(settings))
+
+    def external(self, dataset: Dataset, record: Record | None) -> External:
+        """The run's variables of a record; of the dataset's own forcing or the run's where that is None.
+
+        Raises:
+            MissingInputError: the run's own is not there.
+            BadDataError: the record lacks a variable, or does not cover the dataset's grid.
+        """
+        held = external_of(dataset)
+        if record is None and held is not None:
+            return chosen(held.record, self.variables, self.statistics, held.points)
+        record = record or self._analyses()
+        return chosen(record, self.variables, self.statistics, locate(record.grid, dataset.grid, record.path))
+
+    def _analyses(self) -> Analyses:
+        path = Path(self.dataset)
+        if not path.exists():
+            raise MissingInputError(f"{path}: the forcing that the run was trained with is not there; name one")
+        return Analyses(open_dataset(path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +87,9 @@ class Lineage:
         shape: (H, W).
         step_seconds: the model's time step.
         static: names of the static fields, in order.
-        forcing: names of the known fields, in order.
+        forcing: names of the known fields, in order, external ones last.
         periodic_x: the columns go round the globe.
+        external: where the external ones come from; None where there are none.
     """
 
     task: ClassVar[Task] = "forecast"
@@ -49,10 +103,12 @@ class Lineage:
     static: tuple[str, ...]
     forcing: tuple[str, ...]
     periodic_x: bool
+    external: ForcingLineage | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> Lineage:
         """The lineage of a run trained on `dataset`, narrowed to its channels."""
+        external = external_of(dataset)
         return cls(
             dataset=str(dataset.path),
             variables=dataset.variables,
@@ -61,8 +117,9 @@ class Lineage:
             shape=dataset.grid.shape,
             step_seconds=int(dataset.step / np.timedelta64(1, "s")),
             static=tuple(dataset.static),
-            forcing=forcing_names(dataset.grid),
+            forcing=forcing_names(dataset),
             periodic_x=dataset.grid.periodic_x,
+            external=None if external is None else ForcingLineage.of(external),
         )
 
     def settings(self) -> dict[str, Any]:
@@ -73,8 +130,8 @@ class Lineage:
             "schema": SCHEMA,
             **rest,
             **lists,
-            "variables": [variable.settings() for variable in self.variables],
-            "statistics": self.statistics.settings(),
+            **channel_settings(self.variables, self.statistics),
+            **({} if self.external is None else {"external": self.external.settings()}),
         }
 
     @classmethod
@@ -82,14 +139,14 @@ class Lineage:
         """The inverse of `settings`."""
         return cls(
             dataset=settings["dataset"],
-            variables=tuple(Variable(**each) for each in settings["variables"]),
-            statistics=Statistics.from_settings(settings["statistics"]),
+            **channels_from(settings),
             grid=settings["grid"],
             shape=tuple(settings["shape"]),
             step_seconds=settings["step_seconds"],
             static=tuple(settings["static"]),
             forcing=tuple(settings["forcing"]),
             periodic_x=settings["periodic_x"],
+            external=ForcingLineage.from_settings(settings["external"]) if "external" in settings else None,
         )
 
     @property
@@ -121,15 +178,31 @@ class Lineage:
         """From fields packed so to this run's normalised ones, and back to physical units."""
         return Normaliser(self.variables, packings, self.statistics)
 
-    def matched(self, dataset: Dataset) -> Dataset:
+    def matched(self, dataset: Dataset, record: Record | None = None) -> Dataset:
         """The dataset narrowed and ordered to the run's channels; names decide, never positions.
 
+        Args:
+            dataset: the states.
+            record: external forcing; None takes that of the dataset, or else the run's own.
+
         Raises:
-            BadDataError: channels, grid, step, static or packing that differ, and how.
+            BadDataError: channels, grid, step, static or forcing that differ, and how.
         """
-        narrowed = dataset.select(self.names)
+        narrowed = self.forced(dataset.select(self.names), record)
         self.require_same(Lineage.of(narrowed))
         return narrowed
+
+    def forced(self, dataset: Dataset, record: Record | None) -> Dataset:
+        """The dataset with the run's forcing beside it; as it is where the run takes none.
+
+        Raises:
+            BadDataError: a record that the run cannot use.
+        """
+        if self.external is None:
+            if record is not None:
+                raise BadDataError(f"{record.path}: the run was trained without external forcing; leave it out")
+            return dataset
+        return beside(dataset, self.external.external(dataset, record))
 
     def require_same(self, other: Lineage) -> None:
         """Raise BadDataError where `other` differs in what a model depends on, naming the first difference."""
@@ -143,6 +216,19 @@ class Lineage:
                     f"{other.dataset}: {its.name} in {its.units} ({its.transform}), the run was trained on "
                     f"{mine.units} ({mine.transform}); prepare it alike"
                 )
+
+
+def channel_settings(variables: Sequence[Variable], statistics: Statistics) -> dict[str, Any]:
+    """Variables and their statistics as JSON types."""
+    return {"variables": [variable.settings() for variable in variables], "statistics": statistics.settings()}
+
+
+def channels_from(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `channel_settings`."""
+    return {
+        "variables": tuple(Variable(**each) for each in settings["variables"]),
+        "statistics": Statistics.from_settings(settings["statistics"]),
+    }
 
 
 def require_served(model: ModelConfig, task: Task) -> None:

@@ -11,9 +11,10 @@ from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.statistics import Statistics
 from weatherml.data.transforms import Normaliser
 from weatherml.errors import BadDataError
-from weatherml.fields import Shape, Task
+from weatherml.fields import Shape
 from weatherml.run.experiment import Experiment
 from weatherml.run.lineage import SCHEMA, require_served
+from weatherml.tasks import Task
 from weatherml.variables import Variable
 
 SAME = ("task", "length", "lead", "shape", "grid")

@@ -65,15 +65,15 @@ def roll(
 
     for done in range(first, steps, lead):
         valid = init_times[:, None] + step * np.arange(done + 1, done + lead + 1)
-        batch = known_batch(history, valid, known)
+        batch = known_batch(history, valid, known, init_times)
         physical, history = advance(model, batch, settle, noise.at(done // lead) if noise else None)
         yield from physical.unbind(1)[: steps - done]
 
 
-def known_batch(history: Fields, valid_times: Array, known: KnownFields) -> Batch:
-    """A batch without target: history and what is known at the (B, L) valid times."""
+def known_batch(history: Fields, valid_times: Array, known: KnownFields, init_times: Array | None = None) -> Batch:
+    """A batch without target: history and what is known at the (B, L) valid times, of forecasts from `init_times`."""
     B, L = valid_times.shape
-    forcing = known.at(valid_times.ravel())
+    forcing = known.at(valid_times.ravel(), init_times=None if init_times is None else init_times.repeat(L))
     seconds = torch.from_numpy(valid_times.astype("datetime64[s]").astype(np.int64))
     return Batch(
         history=history,
@@ -81,6 +81,11 @@ def known_batch(history: Fields, valid_times: Array, known: KnownFields) -> Batc
         static=known.static,
         valid_time=seconds.to(history.device),
     )
+
+
+def reach(steps: int, lead: int) -> int:
+    """The steps that whole calls of a model go through, `lead` at a time, for `steps` of them."""
+    return -(-steps // lead) * lead
 
 
 def finite(fields: Fields) -> Tensor:

@@ -4,6 +4,7 @@ from weatherml.sources import climatebench as climatebench
 from weatherml.sources import cmip as cmip
 from weatherml.sources import cse151b as cse151b
 from weatherml.sources import hrrr as hrrr
+from weatherml.sources import hrrrzarr as hrrrzarr
 from weatherml.sources import netcdf as netcdf
 from weatherml.sources import patches as patches
 from weatherml.sources import synthetic as synthetic

@@ -1,27 +1,28 @@
-"""The contract of a source: an archive described once, then read one time after another."""
+"""What every gridded source takes: which variables, times and part of the grid, and how the times are split."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, PositiveInt, model_validator
 
 from weatherml.config import Config
 from weatherml.errors import BadDataError, ConfigError
-from weatherml.grid import Grid
 from weatherml.registry import Registry
+from weatherml.sources.derived import derived_variables, divide
+from weatherml.sources.region import Region, box
+from weatherml.sources.selection import Selection
 from weatherml.sources.sequences import SequenceConfig
-from weatherml.variables import Variable
+from weatherml.sources.source import Array, Description, Frame, Source, Static
 
-Array = npt.NDArray[Any]
-Frame = dict[str, Array]
-"""One time's fields by variable name, each (H, W) float32 in the variable's units, NaN where missing."""
+__all__ = ["Array", "Description", "Frame", "Source", "Static"]  # the rest of the contract, besides what stands here
+
+Month = Annotated[int, Field(ge=1, le=12)]
+HourOfDay = Annotated[int, Field(ge=0, le=23)]
 
 HOUR = 3600
 DAY = 86400
@@ -56,25 +57,54 @@ class SourceConfig(Config, ABC):
     Attributes:
         variables: by name, settings of `Variable` over what the table or the file says, together with
             the source's own keys that find it (see each source); None takes the source's default set.
+            Those with a `formula`, their own or that of `DERIVED`, are moved to `derived`.
+        derived: by name, settings of variables computed from others by formula, besides `variables`.
+        stored: the names that the dataset holds, in order; None stores all of `variables` and `derived`.
         start: the first time kept, ISO 8601 UTC.
         end: the last time kept, ISO 8601 UTC.
+        months: of the year, 1 to 12, that are kept; None keeps all.
+        hours_of_day: 0 to 23, UTC, that are kept; None keeps all.
+        region: the part of the grid kept; None keeps all.
+        thin: keep every n-th row and column of the region, beginning with its first.
         split: train, validation and test.
         tile: rows and columns of a chunk; None stores whole fields.
     """
 
     variables: dict[str, dict[str, Any]] | None = None
+    derived: dict[str, dict[str, Any]] = Field(default={})
+    stored: tuple[str, ...] | None = None
     start: str | None = None
     end: str | None = None
+    months: tuple[Month, ...] | None = None
+    hours_of_day: tuple[HourOfDay, ...] | None = None
+    region: Region | None = None
+    thin: PositiveInt = 1
     split: Split = Split()
     tile: PositiveInt | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _formulas_apart(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """The source itself never meets a variable that it does not read."""
+        return divide(settings)
+
     @model_validator(mode="after")
-    def _start_and_end_are_times(self) -> SourceConfig:
+    def _derived_can_be(self) -> SourceConfig:
+        derived_variables(self.derived)
+        return self
+
+    @model_validator(mode="after")
+    def _times_can_be(self) -> SourceConfig:
         self.within(np.array([], "datetime64[s]"))
+        hours = sorted(set(self.hours_of_day or ()))
+        if len(hours) > 1:
+            steps = np.diff([*hours, hours[0] + DAY // HOUR])
+            if (steps % steps.min()).any():
+                raise ConfigError(f"hours_of_day: {hours} have no common step; write for example [0, 6, 12, 18]")
         return self
 
     def within(self, times: Array) -> Array:
-        """Those of `times`, datetime64[s], from `start` to `end`.
+        """Those of `times`, datetime64[s], from `start` to `end`, in the chosen months and hours of the day.
 
         Raises:
             ConfigError: `start` or `end` is no time.
@@ -84,78 +114,33 @@ class SourceConfig(Config, ABC):
             keep &= times >= utc(self.start, "start")
         if self.end is not None:
             keep &= times <= utc(self.end, "end")
+        if self.months is not None:
+            keep &= np.isin(times.astype("datetime64[M]").astype(np.int64) % 12 + 1, self.months)
+        if self.hours_of_day is not None:
+            keep &= np.isin(times.astype("datetime64[h]").astype(np.int64) % 24, self.hours_of_day)
         return times[keep]
 
     @abstractmethod
     def build(self, inputs: Sequence[str]) -> Source:
-        """Open the archive at `inputs` (paths, globs or URLs; the synthetic world takes none).
+        """Open the archive at `inputs` (paths, globs or URLs; the synthetic world takes none), whole.
 
         Raises:
             MissingInputError: nothing there to read.
             BadDataError: what is there cannot be one dataset.
         """
 
-
-@dataclass(frozen=True, kw_only=True)
-class Static:
-    """A field that does not change: (H, W) values with their CF attributes (`units`, `standard_name`)."""
-
-    values: Array
-    attributes: dict[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Description:
-    """What an archive holds.
-
-    Attributes:
-        grid: the horizontal grid.
-        variables: the channels, in order.
-        times: (N,) datetime64[s] UTC, strictly increasing; a missing hour is absent.
-        step: the regular time step; gaps are multiples of it.
-        static: fields by CF name (`orography`, `land_binary_mask`, ...).
-        inputs: every file read, with its size in bytes.
-        notes: in words, what was left out and why; they go into quality.json and to the user.
-        quarantined: times found but not usable, with the reason.
-        attributes: CF global attributes worth keeping (`title`, `institution`, ...).
-    """
-
-    grid: Grid
-    variables: tuple[Variable, ...]
-    times: Array
-    step: np.timedelta64
-    static: dict[str, Static] = field(default_factory=dict)
-    inputs: dict[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    quarantined: dict[str, str] = field(default_factory=dict)
-    attributes: dict[str, str] = field(default_factory=dict)
-
-
-class Source(ABC):
-    """An opened archive. Picklable, so that worker processes can read from it too.
-
-    Attributes:
-        isolated: reading runs native decoders on files from anywhere: each time is read in a worker
-            process that may die, and a time whose reading fails is quarantined.
-    """
-
-    isolated: ClassVar[bool] = False
-
-    @abstractmethod
-    def describe(self) -> Description:
-        """What the archive holds; cheap after the first call."""
-
-    def narrowed(self, time: np.datetime64) -> Source:  # noqa: ARG002 - sources with a large index use it
-        """A source that can read this one time, small enough to send to a worker."""
-        return self
-
-    @abstractmethod
-    def read(self, times: Array) -> Iterator[Frame]:
-        """The fields at `times` (a run of entries of the description's), one frame a time.
+    def open(self, inputs: Sequence[str]) -> Source:
+        """Build the source, and let it be read as the settings say: its part of the grid, its derived variables.
 
         Raises:
-            BadDataError: a time cannot be read; the message names the file, variable and time.
+            MissingInputError: nothing there to read.
+            BadDataError: what is there cannot be one dataset.
+            ConfigError: a region off the grid, or a variable that a formula or `stored` names and nothing gives.
         """
+        source = self.build(inputs)
+        if self.region is not None or self.thin > 1:
+            source = source.cut(*box(source.horizontal_grid(), self.region, thin=self.thin))
+        return Selection.of(source, derived_variables(self.derived), self.stored)
 
 
 def utc(text: str, key: str) -> np.datetime64:

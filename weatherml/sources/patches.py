@@ -12,7 +12,6 @@ import numpy.typing as npt
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from weatherml.errors import BadDataError
-from weatherml.fields import Task
 from weatherml.grid import Grid
 from weatherml.sources.base import DAY, SOURCES
 from weatherml.sources.imagery.files import is_images, is_input, size_of
@@ -20,6 +19,7 @@ from weatherml.sources.imagery.lattice import Criterion, Cuts, PatchSplit, agree
 from weatherml.sources.imagery.scene import Band, Label, Scene, read_scene
 from weatherml.sources.inputs import input_paths
 from weatherml.sources.sequences import NO_PART, PARTS, SequenceConfig, Sequences
+from weatherml.tasks import Task
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]

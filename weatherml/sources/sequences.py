@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from weatherml.config import Config
-from weatherml.fields import Task
 from weatherml.grid import Grid
+from weatherml.tasks import Task
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]

@@ -14,7 +14,7 @@ from weatherml.config import parse
 from weatherml.errors import BadDataError, ConfigError
 from weatherml.grid import Grid
 from weatherml.registry import suggest
-from weatherml.sources.base import SOURCES, Description, Frame, Source, SourceConfig, Static, utc
+from weatherml.sources.base import SOURCES, Description, Frame, Source, SourceConfig, Static, regular_step, utc
 from weatherml.sources.world.law import CHANNELS, HOUR, first_guess, step
 from weatherml.sources.world.terrain import FULL_SHAPE, Ground, ground, hrrr_crop
 from weatherml.variables import TABLE, Variable
@@ -73,7 +73,9 @@ class Synthetic(SourceConfig):
         times = utc(self.first_time, "first_time") + HOUR * np.arange(self.hours)
         kept = self.within(times)
         if len(kept) == 0:
-            raise ConfigError(f"start, end: no hour from {times[0]} to {times[-1]} lies between them; widen them")
+            raise ConfigError(
+                f"start, end, months, hours_of_day: leave no hour from {times[0]} to {times[-1]}; widen them"
+            )
         return kept
 
     def build(self, inputs: Sequence[str]) -> SyntheticSource:
@@ -111,11 +113,12 @@ class SyntheticSource(Source):
     def describe(self) -> Description:
         """The grid, the channels, the hours and the static fields."""
         static = {"orography": self.ground.orography, "land_binary_mask": self.ground.land}
+        times = self.config.times()
         return Description(
             grid=self.grid,
             variables=self.config.selection(),
-            times=self.config.times(),
-            step=HOUR,
+            times=times,
+            step=regular_step(times, "hours_of_day"),
             static={name: Static(values=static[name], attributes=STATIC_ATTRIBUTES[name]) for name in static},
             attributes={"title": "Synthetic convective world", "institution": "weatherml", "source": "simulation"},
         )
@@ -143,8 +146,10 @@ class SyntheticSource(Source):
             (steps, members, C, H, W) float32, in the order of `variables`.
 
         Raises:
-            BadDataError: a channel is missing, has missing values or another grid.
+            BadDataError: a channel is missing, has missing values or another grid, or the settings choose other
+                variables or steps than the world's own.
         """
+        self._require_own_steps()
         start = self._whole_state(state, init_time)
         order = [CHANNELS.index(variable.name) for variable in self.config.selection()]
         clock = int(init_time.astype("datetime64[s]").astype(np.int64)) % 2**63
@@ -155,6 +160,13 @@ class SyntheticSource(Source):
             states = step(states, init_time + (index + 1) * HOUR, self.ground, rng)
             futures[index] = states[:, order]
         return futures
+
+    def _require_own_steps(self) -> None:
+        """Raise where positions in a state, or its steps, are not those of the law."""
+        if self.config.derived or self.config.stored:
+            raise BadDataError("derived, stored: the law is of the world's own channels; prepare them alone")
+        if self.config.hours_of_day is not None:
+            raise BadDataError("hours_of_day: the law steps from hour to hour; prepare all hours")
 
     def _whole_state(self, state: Array | Mapping[str, Array], init_time: np.datetime64) -> Array:
         names = [variable.name for variable in self.config.selection()]

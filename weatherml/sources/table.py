@@ -13,7 +13,6 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from weatherml.config import Config, parse
 from weatherml.errors import BadDataError
-from weatherml.fields import Task
 from weatherml.grid import Grid
 from weatherml.registry import suggest
 from weatherml.sources.base import SOURCES
@@ -22,6 +21,7 @@ from weatherml.sources.sequences import NO_PART, SequenceConfig, Sequences, comp
 from weatherml.sources.tables.days import Days, join
 from weatherml.sources.tables.files import TableFormat, read_table
 from weatherml.sources.tables.split import DAY, TableSplit
+from weatherml.tasks import Task
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]

@@ -66,7 +66,7 @@ def _work(calls: int, *, pushforward: bool) -> float:
 def follow(
     model: Model,
     batch: Batch,
-    loss: Loss,
+    loss: Callable[..., Tensor],
     *,
     horizon: int,
     lead: int,
@@ -84,7 +84,7 @@ def follow(
     Args:
         model: predicts `lead` states a call.
         batch: with the targets of horizon * lead states.
-        loss: between prediction and target.
+        loss: between prediction and target; where the cases have weights it takes them too.
         horizon: calls, see `horizon_at`.
         lead: L.
         bounded: brings normalised states within the valid ranges, as a rollout does.
@@ -95,6 +95,8 @@ def follow(
     Raises:
         ConfigError: the batch has fewer targets.
     """
+    if batch.weight is not None:
+        loss = partial(loss, weight=batch.weight)
     if horizon == 1:
         return model.objective(repeated(part(batch, 0, lead), members), loss)
     _require_targets(batch, horizon * lead)

@@ -11,13 +11,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from weatherml.data.external import with_forcing
 from weatherml.data.known import KnownFields
 from weatherml.data.loader import Loader
 from weatherml.data.sequences.loader import SequenceLoader
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
 from weatherml.data.stores import open_data
-from weatherml.errors import BadDataError
+from weatherml.errors import BadDataError, ConfigError
 from weatherml.fields import Batch, Fields
 from weatherml.losses.base import LossModule, Weights
 from weatherml.models.base import Model
@@ -74,9 +75,23 @@ class Supply:
 
 
 def open_selected(path: Path, experiment: Experiment) -> Dataset | SequenceDataset:
-    """The dataset, narrowed to the experiment's variables."""
-    dataset = open_data(path)
-    return dataset.select(experiment.data.variables or dataset.names) if isinstance(dataset, Dataset) else dataset
+    """The dataset, narrowed to the experiment's variables, with its forcing beside it.
+
+    Raises:
+        ConfigError: forcing that the dataset's task or the augmentation has no use for.
+    """
+    dataset, data = open_data(path), experiment.data
+    if not isinstance(dataset, Dataset):
+        if data.forcing is not None:
+            raise ConfigError(f"data.forcing: {data.forcing} is for forecasts, {path} for {dataset.task}; leave it out")
+        return dataset
+    narrowed = dataset.select(data.variables or dataset.names)
+    if data.forcing is None:
+        return narrowed
+    forced = with_forcing(narrowed, Path(data.forcing))
+    if data.flips and any(variable.component for variable in forced.external.variables):
+        raise ConfigError(f"data.flips: {data.forcing} has components of vectors, which are not mirrored; set it false")
+    return forced
 
 
 def supply(run: Run, dataset: Dataset | SequenceDataset, device: torch.device) -> Supply:

@@ -14,13 +14,13 @@ from weatherml.data.known import KnownFields
 from weatherml.data.loader import DataConfig, Loader
 from weatherml.data.store import Dataset
 from weatherml.data.transforms import Normaliser
-from weatherml.data.windows import evenly
+from weatherml.data.windows import covered, evenly
 from weatherml.fields import Batch, Fields
 from weatherml.losses.crps import almost_fair_crps
 from weatherml.models.base import Model
 from weatherml.run.experiment import Experiment
 from weatherml.run.noise import MemberNoise
-from weatherml.run.stepping import roll
+from weatherml.run.stepping import reach, roll
 from weatherml.train.skill import Skill
 
 Array = npt.NDArray[Any]
@@ -39,7 +39,7 @@ class Validator:
         members: rollouts from each initial time.
 
     Raises:
-        BadDataError: the part has no window of even one step.
+        BadDataError: the part has no window of even one step, or external forcing covers none.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Validator:
         data = DataConfig(history=experiment.data.history, lead=self.steps, cache_gib=0)
         batch = max(1, experiment.train.batch // members)
         self.loader = Loader(dataset, "validation", data, normaliser=normaliser, known=known, batch=batch, seed=0)
-        self.initial = evenly(self.loader.initial, cases)
+        self.initial = evenly(covered(dataset, self.loader.initial, reach(self.steps, self.lead)), cases)
 
     @torch.no_grad()
     def __call__(self, model: Model) -> Skill:

@@ -10,8 +10,8 @@ import xarray as xr
 
 from weatherml.data.sequences.predictions import Predictions, is_predictions, open_predictions, write_predictions
 from weatherml.errors import BadDataError, MissingInputError
-from weatherml.fields import Task
 from weatherml.grid import Grid
+from weatherml.tasks import Task
 from weatherml.variables import Variable
 
 START = np.datetime64("2020-01-01", "s")

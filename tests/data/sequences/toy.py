@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from weatherml.fields import Task
 from weatherml.grid import Grid
 from weatherml.sources.sequences import SequenceConfig, Sequences, complete_samples
+from weatherml.tasks import Task
 from weatherml.variables import Variable
 
 START = np.datetime64("2020-01-01T00:00:00", "s")

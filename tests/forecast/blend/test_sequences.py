@@ -17,7 +17,6 @@ from weatherml.data.sequences.predictions import Predictions, open_predictions
 from weatherml.data.sequences.prepare import prepare_sequences
 from weatherml.data.sequences.store import BINARY, SequenceDataset, open_sequences
 from weatherml.errors import BadDataError, ConfigError, OutputError, UsageError
-from weatherml.fields import Task
 from weatherml.files import read_json, write_json
 from weatherml.forecast.blend import COMBINERS, sequences
 from weatherml.forecast.blend.config import BlendConfig, blend_path
@@ -25,6 +24,7 @@ from weatherml.forecast.blend.sequences import blend_sequences
 from weatherml.run.directory import Run, create_run, open_run
 from weatherml.run.experiment import resolve
 from weatherml.sources.sequences import PARTS, Sequences
+from weatherml.tasks import Task
 from weatherml.variables import Variable
 
 

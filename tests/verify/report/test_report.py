@@ -14,9 +14,9 @@ from matplotlib.image import imread
 
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
 from weatherml.grid import Grid
+from weatherml.page.charts import Series, line_chart, linear_axis, power_axis
 from weatherml.variables import TABLE
 from weatherml.verify.colors import NWS_COLORS, colormap_named, error_scale, field_scale, reflectivity_scale
-from weatherml.page.charts import Series, line_chart, linear_axis, power_axis
 from weatherml.verify.report.lines import coast_lines, read_lines
 from weatherml.verify.report.maps import map_frame
 from weatherml.verify.report.page import number

@@ -16,9 +16,9 @@ import xarray as xr
 from weatherml.data.layout import CONVENTIONS, MAPPING, TIME_ATTRIBUTES, variable_attributes
 from weatherml.data.sequences.store import BINARY
 from weatherml.errors import BadDataError, MissingInputError
-from weatherml.fields import Task
 from weatherml.files import replacing
 from weatherml.grid import COORDINATES, Grid
+from weatherml.tasks import Task
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]

@@ -26,9 +26,9 @@ from weatherml.data.statistics import STATISTICS, Moments, Statistics, VariableM
 from weatherml.data.store import open_group, read_grid, verify_marker
 from weatherml.data.transforms import transform
 from weatherml.errors import MissingInputError
-from weatherml.fields import Task
 from weatherml.grid import Grid
 from weatherml.sources.sequences import PARTS, Sequences
+from weatherml.tasks import Task
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]

@@ -11,11 +11,11 @@ from pydantic import Field, PositiveInt, SerializeAsAny, field_validator
 from weatherml.config import Config, parse, parse_member
 from weatherml.data.sequences.store import BINARY
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
-from weatherml.fields import Task
 from weatherml.files import read_json, write_json
 from weatherml.forecast.blend.combiners import COMBINERS, Combiner
 from weatherml.forecast.blend.fit import Blend
 from weatherml.forecast.blend.pool import Pool
+from weatherml.tasks import Task
 
 Calibration = Literal["platt", "isotonic", "spread", "none"]
 SERVED: dict[Task, tuple[Calibration, ...]] = {

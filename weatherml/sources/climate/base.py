@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveInt, model_validator
 
-from weatherml.fields import Task
 from weatherml.sources.climate.reference import with_reference
 from weatherml.sources.climate.scenarios import Archive, sequences, with_log_co2
 from weatherml.sources.sequences import NO_PART, PARTS, SequenceConfig, Sequences
+from weatherml.tasks import Task
 
 Array = npt.NDArray[Any]
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from itertools import zip_longest
 from multiprocessing import get_context
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from weatherml.errors import BadDataError
-from weatherml.sources.grib.index import Place
-from weatherml.sources.grib.message import read_field
 from weatherml.sources.grib.octets import GribError
 
 Array = npt.NDArray[Any]
 MISSING = -1e30  # eccodes' default, 9999, is a possible value
+ECCODES = Lock()
+"""Its builds are not all safe with several threads."""
 
 
 def decode(message: bytes, shape: tuple[int, int]) -> Array:
@@ -28,7 +27,8 @@ def decode(message: bytes, shape: tuple[int, int]) -> Array:
     Raises:
         GribError: eccodes cannot decode it, or it has another number of points.
     """
-    values, masked = _values(message)
+    with ECCODES:
+        values, masked = _values(message)
     if values.size != shape[0] * shape[1]:
         raise GribError(f"{values.size} values for {shape[0]} x {shape[1]} points")
     if masked:
@@ -53,26 +53,22 @@ def _values(message: bytes) -> tuple[Array, bool]:
             eccodes.codes_release(handle)
 
 
-def decode_apart(places: Mapping[str, Sequence[Place]], shape: tuple[int, int]) -> dict[str, Array]:
-    """Each field from the first of its places that can be decoded, in a process that a broken message may crash."""
+def decode_apart(candidates: Mapping[str, Iterator[bytes]], shape: tuple[int, int]) -> dict[str, Array]:
+    """Each field from the first of its messages that can be decoded, in a process that a broken one may crash."""
     decoded: dict[str, Array] = {}
-    for attempt in zip_longest(*places.values()):
-        pending = {name: p for name, p in zip(places, attempt, strict=True) if p and name not in decoded}
-        if pending:
-            decoded |= _decode_in_child(pending, shape)
+    while pending := {name: next(each, None) for name, each in candidates.items() if name not in decoded}:
+        messages = {name: message for name, message in pending.items() if message is not None}
+        if not messages:
+            break
+        decoded |= _decode_in_child(messages, shape)
     return decoded
 
 
-def _decode_in_child(places: Mapping[str, Place], shape: tuple[int, int]) -> dict[str, Array]:
+def _decode_in_child(messages: Mapping[str, bytes], shape: tuple[int, int]) -> dict[str, Array]:
     decoded: dict[str, Array] = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        futures = {name: pool.submit(_decode_place, place, shape) for name, place in places.items()}
+        futures = {name: pool.submit(decode, message, shape) for name, message in messages.items()}
         for name, future in futures.items():
-            with suppress(BrokenProcessPool, OSError, BadDataError):
+            with suppress(BrokenProcessPool, GribError):
                 decoded[name] = future.result()
     return decoded
-
-
-def _decode_place(place: Place, shape: tuple[int, int]) -> Array:
-    _, message = read_field(place.path, place.field.offset, place.field.length, place.field.number)
-    return decode(message, shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from weatherml.errors import BadDataError
 from weatherml.sources.grib.headers import Field, Keys
 from weatherml.sources.grib.message import scan
 from weatherml.sources.grib.octets import GribError
+from weatherml.sources.grib.table import Spot
 
 Array = npt.NDArray[Any]
 FIRST = 3  # places of a field that does not change
@@ -26,6 +27,11 @@ class Place:
 
     path: Path
     field: Field
+
+    @property
+    def spot(self) -> Spot:
+        """Its place alone."""
+        return Spot(self.path, self.field.offset, self.field.length, self.field.number)
 
 
 State = dict[str, Place]
@@ -103,13 +109,20 @@ def shortest_lead(leads: Mapping[np.timedelta64, State], names: Sequence[str]) -
 
 def first_places(
     files: Iterable[ScannedFile], names: Container[str], sections: Container[bytes]
-) -> dict[str, tuple[Place, ...]]:
+) -> dict[str, tuple[Spot, ...]]:
     """The first few places of each field called one of `names` on a grid: where one is broken the next is tried."""
-    places: dict[str, tuple[Place, ...]] = {}
+    places: dict[str, tuple[Spot, ...]] = {}
     for name, place in (found for scanned in files for found in scanned.found):
         if name in names and place.field.grid in sections:
-            places[name] = (*places.get(name, ()), place)[:FIRST]
+            places[name] = (*places.get(name, ()), place.spot)[:FIRST]
     return places
+
+
+def at_lead(files: Iterable[ScannedFile], lead: np.timedelta64) -> list[ScannedFile]:
+    """The files with only their fields at one lead time."""
+    return [
+        replace(scanned, found=tuple(each for each in scanned.found if each[1].field.lead == lead)) for scanned in files
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +157,7 @@ def usable_hours(files: Sequence[ScannedFile], names: Sequence[str], within: Cal
     chosen = {time: shortest_lead(states.get(time, {}), names) for time in within(found)}
     usable = {time: state for time, state in chosen.items() if len(state) == len(names)}
     quarantined = {
-        time: damaged.get(time) or _incomplete(time, state, names)
+        time: damaged.get(time) or incomplete(time, state.values(), [name for name in names if name not in state])
         for time, state in chosen.items()
         if time not in usable
     }
@@ -154,9 +167,10 @@ def usable_hours(files: Sequence[ScannedFile], names: Sequence[str], within: Cal
     return Hours(usable=usable, quarantined=quarantined, overlapping=sum(len(states[time]) > 1 for time in usable))
 
 
-def _incomplete(time: np.datetime64, state: State, names: Sequence[str]) -> str:
-    files = sorted({place.path.name for place in state.values()})
-    return f"no {', '.join(name for name in names if name not in state)} in {', '.join(files)} at {time}Z"
+def incomplete(time: np.datetime64, places: Iterable[Place | Spot], absent: Sequence[str]) -> str:
+    """In words, what a time does not have, whose other fields lie at `places`."""
+    files = sorted({place.path.name for place in places})
+    return f"no {', '.join(absent)} in {', '.join(files) or 'its file'} at {time}Z"
 
 
 def _duplicate(name: str, first: Place, second: Place) -> str:

@@ -57,10 +57,15 @@ def extract(message: bytes, number: int) -> tuple[Field, bytes]:
     return field, message[:8] + (HEAD_SIZE + len(content)).to_bytes(8, "big") + content
 
 
+def read_bytes(path: Path, offset: int, length: int) -> bytes:
+    """The bytes of a place in a file, fewer where it has become shorter."""
+    with path.open("rb") as stream:
+        return _read(stream, offset, length)
+
+
 def read_field(path: Path, offset: int, length: int, number: int) -> tuple[Field, bytes]:
     """`extract` from a place in a file, touching nothing else of it."""
-    with path.open("rb") as stream:
-        return extract(_read(stream, offset, length), number)
+    return extract(read_bytes(path, offset, length), number)
 
 
 def _sections_of(message: bytes, number: int) -> dict[int, bytes]:

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from weatherml.errors import BadDataError
-from weatherml.sources.grib.index import State
 
 Array = npt.NDArray[Any]
 ROW = np.dtype([("file", "i4"), ("offset", "i8"), ("length", "i8"), ("number", "i2")])
+
+
+class Spot(NamedTuple):
+    """A field's place: first byte and length of its message in a file, and its number in the message."""
+
+    path: Path
+    offset: int
+    length: int
+    number: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +40,16 @@ class PlaceTable:
     rows: Array
 
     @classmethod
-    def of(cls, states: Mapping[np.datetime64, State], names: Sequence[str]) -> PlaceTable:
+    def of(cls, states: Mapping[np.datetime64, Mapping[str, Spot]], names: Sequence[str]) -> PlaceTable:
         """The table of some times' states, with the variables in the order of `names`."""
-        places = [[state[name] for name in names] for state in states.values()]
-        number = {path: index for index, path in enumerate(dict.fromkeys(p.path for row in places for p in row))}
-        rows = [[(number[p.path], p.field.offset, p.field.length, p.field.number) for p in row] for row in places]
+        spots = [[state[name] for name in names] for state in states.values()]
+        number = {path: index for index, path in enumerate(dict.fromkeys(spot.path for row in spots for spot in row))}
+        rows = [[(number[path], *place) for path, *place in row] for row in spots]
         return cls(times=np.array(list(states), "datetime64[s]"), files=tuple(number), rows=np.array(rows, ROW))
 
-    def row(self, time: np.datetime64) -> list[tuple[Path, int, int, int]]:
-        """File, offset, length and number of each variable's field at `time`."""
-        return [(self.files[file], *place) for file, *place in self.rows[self._position(time)].tolist()]
+    def row(self, time: np.datetime64) -> list[Spot]:
+        """The place of each variable's field at `time`."""
+        return [Spot(self.files[file], *place) for file, *place in self.rows[self._position(time)].tolist()]
 
     def only(self, time: np.datetime64) -> PlaceTable:
         """The table of this one time."""

@@ -16,10 +16,13 @@ class GribVariable(Variable):
     Attributes:
         keys: names of `headers.KEYS` with the values that a message must have.
         missing: a value that stands for no data, besides the bitmap.
+        sidecar: short name and level in the `.idx` file of a remote archive, `PRATE:surface`; for a field over an
+            interval with the forecast's words, `APCP:surface:0-1 hour acc fcst`.
     """
 
     keys: Keys
     missing: float | None = None
+    sidecar: str | None = None
 
     @model_validator(mode="after")
     def _known_keys(self) -> GribVariable:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from weatherml.fields import Task
+from weatherml.tasks import Task
 from weatherml.verify.tally import HIGH, LOW, block_draws
 
 Array = npt.NDArray[Any]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from weatherml.data.sequences.store import open_sequences
-from weatherml.fields import Task
 from weatherml.files import write_json, write_text
 from weatherml.page import fill
+from weatherml.tasks import Task
 from weatherml.verify.output import FILES, claim_output
 from weatherml.verify.report.lines import read_lines
 from weatherml.verify.report.maps import map_frame

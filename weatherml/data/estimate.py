@@ -1,0 +1,201 @@
+"""What preparing an archive will take, before hours are spent on it: from the first times, nothing written."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.storage import MemoryStore
+
+from weatherml.data.consumed import stamp
+from weatherml.data.layout import add_array, add_grid, add_variable
+from weatherml.data.packing import Packing
+from weatherml.data.prepare import Options, packings
+from weatherml.data.quality import Checked, check_and_pack
+from weatherml.data.tally import Tally
+from weatherml.data.workers import each_time
+from weatherml.errors import BadDataError, WMLError
+from weatherml.files import free_bytes
+from weatherml.sources.base import Description, Frame, Source, SourceConfig, utc
+from weatherml.sources.source import Wrapper
+
+Array = npt.NDArray[Any]
+SAMPLE = 2
+"""Times that are read: at the first one the decoder's libraries are loaded too."""
+MOST_TRIED = 8
+SECONDS = "seconds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a preparation will take.
+
+    Attributes:
+        times: how many there are.
+        first: the first of them.
+        last: the last.
+        missing: absent between these two, ISO 8601 UTC.
+        out_of_reach: asked for by `start` and `end`, before the first or after the last.
+        quarantined: there but not usable, with the reason.
+        fetch_bytes: the size of all inputs.
+        store_bytes: the size of the dataset.
+        free_bytes: room on its disk.
+        seconds: until it is there.
+    """
+
+    times: int
+    first: str
+    last: str
+    missing: list[str]
+    out_of_reach: list[str]
+    quarantined: dict[str, str]
+    fetch_bytes: int
+    store_bytes: int
+    free_bytes: int
+    seconds: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether the disk has room for it."""
+        return self.store_bytes <= self.free_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one time costs.
+
+    Attributes:
+        read_seconds: in a worker: to read, check and pack it.
+        write_seconds: in the one process that writes.
+        bytes: in the store.
+    """
+
+    read_seconds: float
+    write_seconds: float
+    bytes: int
+
+
+def estimate(config: SourceConfig, inputs: Sequence[str], output: Path, *, options: Options) -> Estimate:
+    """Find what `prepare` with the same arguments will take.
+
+    Raises:
+        MissingInputError: no input.
+        BadDataError: inputs that cannot be one dataset, or of whose first times none can be read.
+    """
+    source = config.open(inputs)
+    description = source.describe()
+    if len(description.times) == 0:
+        raise BadDataError(f"{', '.join(inputs) or config.kind}: no usable time; check the input")
+    few = replace(description, times=description.times[:MOST_TRIED])
+    chosen = packings(source, replace(few, times=few.times[:SAMPLE]), options)
+    cost = time_cost(source, few, config, chosen, options)
+    count = len(description.times)
+    reading = count * cost.read_seconds / (options.workers * source.threads if source.isolated else 1)
+    writing = count * cost.write_seconds
+    missing, out_of_reach = absent(description, config)
+    return Estimate(
+        times=count,
+        first=stamp(description.times[0]),
+        last=stamp(description.times[-1]),
+        missing=missing,
+        out_of_reach=out_of_reach,
+        quarantined=description.quarantined,
+        fetch_bytes=sum(description.inputs.values()),
+        store_bytes=count * cost.bytes + fixed_bytes(description),
+        free_bytes=free_bytes(output),
+        seconds=max(reading, writing) if source.isolated else reading + writing,
+    )
+
+
+def absent(description: Description, config: SourceConfig) -> tuple[list[str], list[str]]:
+    """The times that were asked for and are not there: between the first and the last, and outside of these."""
+    times, step = description.times, description.step
+    start = utc(config.start, "start") if config.start else times[0]
+    end = utc(config.end, "end") if config.end else times[-1]
+    steps = np.arange(-((times[0] - start) // step), (end - times[0]) // step + 1)
+    wanted = np.setdiff1d(config.within(times[0] + steps * step), times)
+    inside = (wanted > times[0]) & (wanted < times[-1])
+    between, outside = ([stamp(at) for at in wanted[part]] for part in (inside, ~inside))
+    return [at for at in between if at not in description.quarantined], outside
+
+
+def time_cost(
+    source: Source, description: Description, config: SourceConfig, packings: tuple[Packing, ...], options: Options
+) -> Cost:
+    """Read the first sound times, and pack and compress them as the store does.
+
+    Raises:
+        BadDataError: none of `description.times` can be read.
+    """
+    then = partial(_measured, description=description, packings=packings)
+    outcomes = each_time(_Timed(source=source), description.times, then, workers=1, dask=options.dask)
+    tally, costs, reason = Tally(description.variables, packings, description.step), [], ""
+    for time, outcome in outcomes:
+        if isinstance(outcome, WMLError):
+            reason = str(outcome)
+            continue
+        checked, read_seconds = outcome
+        began = clock.perf_counter()
+        tally.add(time, checked.packed)
+        stored = stored_bytes(checked, description, config, packings)
+        costs.append(Cost(read_seconds=read_seconds, write_seconds=clock.perf_counter() - began, bytes=stored))
+        if len(costs) == SAMPLE:
+            break
+    if not costs:
+        raise BadDataError(f"first {len(description.times)} times: none can be read ({reason}); check the input")
+    return Cost(
+        read_seconds=min(cost.read_seconds for cost in costs),
+        write_seconds=max(cost.write_seconds for cost in costs),  # the first has no change from one before
+        bytes=max(cost.bytes for cost in costs),
+    )
+
+
+class _Timed(Wrapper):
+    """A source whose frames carry the seconds that reading them took."""
+
+    def describe(self) -> Description:
+        """That of the wrapped source."""
+        return self.source.describe()
+
+    def read(self, times: Array) -> Iterator[Frame]:
+        """The frames of the wrapped source."""
+        began = clock.perf_counter()
+        for frame in self.source.read(times):
+            yield frame | {SECONDS: np.array(clock.perf_counter() - began)}
+            began = clock.perf_counter()
+
+
+def _measured(frame: Frame, description: Description, packings: tuple[Packing, ...]) -> tuple[Checked, float]:
+    """The packed fields, and the seconds from the file up to here."""
+    began = clock.perf_counter()
+    checked = check_and_pack(frame, description.variables, packings)
+    return checked, float(frame[SECONDS]) + clock.perf_counter() - began
+
+
+def stored_bytes(
+    checked: Checked, description: Description, config: SourceConfig, packings: tuple[Packing, ...]
+) -> int:
+    """Bytes of one time's fields in the store, by its own codecs."""
+    group, total = zarr.open_group(MemoryStore(), mode="w", zarr_format=3), 0
+    for variable, packing in zip(description.variables, packings, strict=True):
+        array = add_variable(group, variable, packing, description.grid, times=1, shard=1, tile=config.tile)
+        total -= array.nbytes_stored()  # its metadata
+        array[...] = checked.packed[variable.name][None]
+        total += array.nbytes_stored()
+    return total
+
+
+def fixed_bytes(description: Description) -> int:
+    """Bytes of what does not change: coordinates and static fields."""
+    group = zarr.open_group(MemoryStore(), mode="w", zarr_format=3)
+    add_grid(group, description.grid)
+    for name, static in description.static.items():
+        add_array(group, name, static.values.astype(np.float32), description.grid.dims, static.attributes)
+    return sum(array.nbytes_stored() for _, array in group.arrays())

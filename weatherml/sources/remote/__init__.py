@@ -1,0 +1,4 @@
+"""Archives that lie in a bucket or on a web server."""
+
+from weatherml.sources.remote.bucket import Bucket as Bucket
+from weatherml.sources.remote.bucket import is_url as is_url
