@@ -51,6 +51,14 @@ def test_the_grib_table_of_the_readme_is_a_configuration() -> None:
     assert config.variables["rain"]["missing"] == -3
 
 
+def test_the_settings_of_the_archive_are_a_configuration() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/archive.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    settings = yaml.safe_load(block)
+    config = parse_member(SOURCES, {"kind": "hrrr", **settings}, at="hrrr")
+    assert set(config.variables) == {"refc", "t2m", "u10", "v10", "cape"}  # what the formulas need is read
+    assert config.stored == tuple(settings["stored"])
+
+
 @pytest.mark.parametrize("name", shipped_names())
 def test_every_shipped_configuration_resolves(name: str) -> None:
     if name.startswith("model/"):

@@ -111,6 +111,17 @@ def test_outputs_that_exist_are_not_touched(tmp_path: Path, small_dataset: Path)
     assert (tmp_path / "d.zarr" / "complete.json").read_bytes() == (small_dataset / "complete.json").read_bytes()
 
 
+def test_a_flipped_bit_is_found_by_inspecting_deeply(tmp_path: Path, small_dataset: Path) -> None:
+    assert wml("inspect", small_dataset, "--deep")[0] == 0
+    shutil.copytree(small_dataset, tmp_path / "d.zarr")
+    shard = tmp_path / "d.zarr" / "v10" / "c" / "1" / "0" / "0"  # the second day
+    content = bytearray(shard.read_bytes())
+    content[0] ^= 1  # its first hour
+    shard.write_bytes(content)
+    assert wml("inspect", "d.zarr")[0] == 0
+    refused(65, "v10 at 2024-06-02T00:00:00Z", "inspect", "d.zarr", "--deep")
+
+
 def test_a_dataset_of_another_run(tmp_path: Path, small_dataset: Path) -> None:
     write_netcdf(tmp_path / "waves.nc", units="m")
     assert wml("prepare", "netcdf", "--input", tmp_path / "waves.nc", "--output", "waves.zarr")[0] == 0

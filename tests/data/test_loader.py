@@ -13,8 +13,10 @@ import pytest
 import torch
 import xarray as xr
 
+from tests.large_scale import large_scale
 from weatherml.config import parse, parse_member
 from weatherml.data.augment import flipped
+from weatherml.data.external import ExternalFields, external_of, with_forcing
 from weatherml.data.known import KnownFields, clock_features, static_fields, z_score
 from weatherml.data.loader import DataConfig, Loader, prefetched
 from weatherml.data.prepare import prepare
@@ -93,6 +95,30 @@ def test_flips_mirror_the_physical_wind(dataset: Dataset) -> None:
     assert torch.allclose(upside_down[..., v, :, :], -before[..., v, :, :].flip(-2), atol=1e-4)
     assert torch.allclose(upside_down[..., u, :, :], before[..., u, :, :].flip(-2), atol=1e-4)
     assert torch.allclose(upside_down[..., t, :, :], before[..., t, :, :].flip(-2), atol=1e-4)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(True, True), (True, False), (False, True)])
+def test_flips_mirror_the_wind_of_the_forcing(dataset: Dataset, tmp_path: Path, rows: bool, columns: bool) -> None:
+    components = {
+        "z500": {"units": "m"},
+        "u850": {"units": "m", "component": "x"},
+        "v850": {"units": "m", "component": "y"},
+    }
+    forced = with_forcing(dataset, large_scale(tmp_path, variables=components, names=tuple(components)))
+    external = external_of(forced)
+    assert external is not None
+    batch = loader(forced).cases([3, 9])
+    mirrored = flipped(batch, forced, rows=rows, columns=columns)
+    dims = [dim for dim, wanted in ((-2, rows), (-1, columns)) if wanted]
+    mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (external.statistics.mean, external.statistics.std))
+    signs = torch.tensor([1, -1 if columns else 1, -1 if rows else 1]).view(3, 1, 1)
+    physical = ExternalFields(external).at(forced.times[[4, 10]]).double() * std + mean  # interpolated, not yet turned
+    expected = (signs * physical.flip(dims) - mean) / std
+    assert torch.allclose(mirrored.forcing[:, 0, -3:].double(), expected, atol=1e-3)
+    assert torch.equal(mirrored.forcing[:, :, :-3], batch.forcing[:, :, :-3].flip(dims))  # the sun and the clock
+    plain = flipped(loader(dataset).cases([3, 9]), dataset, rows=rows, columns=columns)
+    assert torch.equal(plain.forcing, mirrored.forcing[:, :, :-3])
+    assert torch.equal(plain.history, mirrored.history)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(True, True), (True, False), (False, True), (False, False)])

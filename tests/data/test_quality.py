@@ -26,13 +26,13 @@ def field(*wrong: float) -> np.ndarray:
 def test_a_sound_field_passes_unchanged() -> None:
     checked = check_and_pack({"t2m": field()}, (T2M,), (PACKING,))
     assert checked.findings == ()
-    assert np.array_equal(unpack(checked.packed["t2m"], PACKING), field())
+    assert np.array_equal(unpack(checked.fields["t2m"].decoded(), PACKING), field())
 
 
 @pytest.mark.parametrize("wrong", [(150.0,), (999.0, 150.0), (np.inf,), (-np.inf, np.inf, 1.0)])
 def test_impossible_points_are_masked_and_counted(wrong: tuple[float, ...]) -> None:
     checked = check_and_pack({"t2m": field(*wrong)}, (T2M,), (PACKING,))
-    assert (checked.packed["t2m"] == FILL).sum() == len(wrong)
+    assert (checked.fields["t2m"].decoded() == FILL).sum() == len(wrong)
     (finding,) = checked.findings
     assert (finding["finding"], finding["points"], finding["valid"]) == ("masked", len(wrong), (205.0, 335.0))
     json.dumps(finding, allow_nan=False)

@@ -13,6 +13,7 @@ import xarray as xr
 from tests.data.preparing import run
 from weatherml.data.layout import consolidate
 from weatherml.data.packing import FILL, Packing, unpack
+from weatherml.data.shards import Encoded
 from weatherml.data.statistics import Moments, Statistics
 from weatherml.data.store import MARKER, SCHEMA, open_dataset, write_marker
 from weatherml.data.tally import Levels, Tally
@@ -32,7 +33,8 @@ def packed(*numbers: int) -> np.ndarray:
 def test_golden_row() -> None:
     # 0.25 n + 1: 0, 1, 1, 3 and a missing one; one of five is missing; mean 5 / 4; squares of deviations
     # 1.25^2 + 2 * 0.25^2 + 1.75^2 = 4.75; 3 of 4 known points reach 1 mm (the threshold counts), 1 reaches 2.5 mm
-    row = Levels(RAIN, QUARTERS).row(packed(-4, 0, 0, 8, FILL), None)
+    field = packed(-4, 0, 0, 8, FILL)
+    row = Levels(RAIN, QUARTERS).row(Encoded.of(field, None), field, None)
     assert row.values == (0.0, 3.0, 1.25, pytest.approx(0.2))
     assert row.moments.state == Moments(count=4, mean=1.25, m2=4.75, min=0, max=3, zeros=1)
     assert row.moments.delta == Moments()
@@ -41,13 +43,15 @@ def test_golden_row() -> None:
 
 def test_golden_change() -> None:
     # known at both times: 0 -> 1, 1 -> 1, 3 -> 2; changes 1, 0, -1
-    row = Levels(RAIN, QUARTERS).row(packed(0, 0, FILL, 4, 4), packed(-4, 0, 0, 8, FILL))
+    field = packed(0, 0, FILL, 4, 4)
+    row = Levels(RAIN, QUARTERS).row(Encoded.of(field, None), field, packed(-4, 0, 0, 8, FILL))
     assert row.moments.delta == Moments(count=3, mean=0, m2=2, min=-1, max=1, zeros=1)
 
 
 def test_events_on_the_other_side() -> None:
     cin = TABLE["cin"].model_copy(update={"packing_step": None})
-    row = Levels(cin, Packing(scale_factor=0.5, add_offset=-50.0)).row(packed(-200, 50, 51, 100), None)
+    field = packed(-200, 50, 51, 100)
+    row = Levels(cin, Packing(scale_factor=0.5, add_offset=-50.0)).row(Encoded.of(field, None), field, None)
     assert row.values[:2] == (-150.0, 0.0)  # -150, -25, -24.5, 0: at or under -100 is one, at or under -25 two
     assert row.activity == (0.25, 0.5)
 
@@ -59,7 +63,7 @@ def test_rows_are_those_of_the_values_taken_one_by_one(name: str) -> None:
     before, after = rng.integers(-3000, 3000, (2, 40, 30)).astype(np.int16)
     after[3, :5], before[7, 2] = FILL, FILL
     levels = Levels(variable, packing)
-    row = levels.row(after, before)
+    row = levels.row(Encoded.of(after, None), after, before)
     then, now = (levels.transformed[field.view(np.uint16)] for field in (before, after))
     for found, values in ((row.moments.state, now), (row.moments.delta, now - then)):
         direct = Moments.of(values)
@@ -80,7 +84,7 @@ def test_no_change_over_a_gap_and_repeated_fields_are_found() -> None:
     field = packed(1, 2, 3)
     counts, findings = [], []
     for hours, values in ((0, field), (1, field), (3, field), (4, packed(5, 5, 5)), (5, packed(5, 5, 5))):
-        (row,), found = tally.add(START + hours * HOUR, {"rain": values})
+        (row,), found = tally.add(START + hours * HOUR, {"rain": Encoded.of(values, None)})
         counts.append(row.moments.delta.count)
         findings.append([each["finding"] for each in found])
     assert counts == [0, 3, 0, 3, 3]

@@ -15,7 +15,7 @@ from tests.large_scale import HOURS, large_scale, on_grid
 from weatherml.config import parse
 from weatherml.data.external import Analyses, with_forcing
 from weatherml.data.store import Dataset, open_dataset
-from weatherml.errors import BadDataError, ConfigError, MissingInputError
+from weatherml.errors import BadDataError, MissingInputError
 from weatherml.fields import Batch, Fields, Noise
 from weatherml.files import remove
 from weatherml.forecast.ensemble import EnsembleConfig, ensemble
@@ -28,7 +28,6 @@ from weatherml.run.directory import Run, create_run, open_run
 from weatherml.run.experiment import Experiment
 from weatherml.run.lineage import Lineage
 from weatherml.run.transfer import start_from
-from weatherml.train.supply import open_selected
 from weatherml.train.trainer import train
 
 HOUR = np.timedelta64(1, "h")
@@ -250,12 +249,6 @@ def test_a_start_without_forcing_gives_the_same_forecast(small_dataset: Path, an
         ours = model(Batch(**fields, forcing=known, valid_time=time))
         theirs = other.load_model()(Batch(**fields, forcing=known[:, :, :5], valid_time=time))
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-
-
-def test_settings_that_forcing_does_not_serve_are_refused(small_dataset: Path, tmp_path: Path) -> None:
-    wind = large_scale(tmp_path, variables={"z500": {"units": "m", "component": "x"}})
-    with pytest.raises(ConfigError, match=r"data.flips: .* has components of vectors"):
-        open_selected(small_dataset, experiment(None, data={"forcing": str(wind), "flips": True}))
 
 
 def test_an_unfinished_forecast_goes_on_under_the_same_forcing_alone(

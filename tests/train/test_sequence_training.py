@@ -36,6 +36,14 @@ def test_a_model_of_another_task_is_refused_before_training(tmp_path: Path) -> N
         train(resolve(None, model="crps"), tmp_path / "mask.zarr", tmp_path / "run", device="cpu")
 
 
+@pytest.mark.parametrize("setting", ["data.forcing=era5.zarr", "data.storms.share=0.5"])
+def test_what_serves_forecasts_alone_is_refused(tmp_path: Path, setting: str) -> None:
+    prepare_sequences(Toy(), [], tmp_path / "toy.zarr")
+    name = setting.partition("=")[0].removesuffix(".share")
+    with pytest.raises(ConfigError, match=rf"{name}: is for forecasts, .*toy\.zarr for emulate; leave it out"):
+        train(resolve(None, model="simple-cnn", assignments=[setting]), tmp_path / "toy.zarr", tmp_path / "run")
+
+
 def test_other_sequences_do_not_fit_a_run(tmp_path: Path) -> None:
     prepare_sequences(Toy(), [], tmp_path / "toy.zarr")
     run = train(

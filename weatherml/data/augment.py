@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from weatherml.data.chunks import WHOLE, Box
+from weatherml.data.external import External, external_of
 from weatherml.data.store import Dataset
 from weatherml.errors import ConfigError
 from weatherml.fields import Batch
@@ -33,21 +35,40 @@ def flipped(batch: Batch, dataset: Dataset, *, rows: bool, columns: bool) -> Bat
     if not dims:
         return batch
     negated = {component for component, wanted in (("y", rows), ("x", columns)) if wanted}
-    signs = [-1.0 if variable.component in negated else 1.0 for variable in dataset.variables]
-    # a normalised component changes sign about its physical zero, not about its mean
-    mirror = Mirror(signs, dataset.statistics.mean, dataset.statistics.std, batch.history.device)
     turned = batch.map(lambda tensor: tensor.flip(dims) if tensor.ndim > 2 else tensor)
     assert turned.target is not None
-    return replace(turned, history=mirror(turned.history), target=mirror(turned.target))
+    mirror = Mirror(dataset, negated, batch.history.device)
+    return replace(
+        turned,
+        history=mirror(turned.history),
+        target=mirror(turned.target),
+        forcing=_forcing_mirrored(turned.forcing, external_of(dataset), negated),
+    )
+
+
+def _forcing_mirrored(forcing: Tensor, external: External | None, negated: AbstractSet[str]) -> Tensor:
+    """(B, L, K, H, W) with the external channels, which are the last, mirrored; sun and clock have no components."""
+    if external is None:
+        return forcing
+    count = len(external.variables)
+    mirrored = Mirror(external, negated, forcing.device)(forcing[:, :, -count:])
+    return torch.cat([forcing[:, :, :-count], mirrored], dim=2)
 
 
 class Mirror:
-    """Negates physical vector components of normalised fields (..., C, H, W)."""
+    """Negates physical vector components of normalised fields (..., C, H, W).
 
-    def __init__(self, signs: Sequence[float], mean: Array, std: Array, device: torch.device) -> None:
-        offset = [
-            -2 * m / (s if s > 0 else 1.0) if sign < 0 else 0.0 for sign, m, s in zip(signs, mean, std, strict=True)
-        ]
+    Args:
+        fields: whose variables and statistics are those of the channels.
+        negated: the components, `x` or `y`.
+        device: of the fields.
+    """
+
+    def __init__(self, fields: Dataset | External, negated: AbstractSet[str], device: torch.device) -> None:
+        signs = np.array([-1.0 if variable.component in negated else 1.0 for variable in fields.variables])
+        mean, std = fields.statistics.mean, fields.statistics.std
+        # a normalised component changes sign about its physical zero, not about its mean
+        offset = np.where(signs < 0, -2 * mean / np.where(std > 0, std, 1.0), 0.0)
         self.sign = torch.tensor(signs, dtype=torch.float32, device=device).view(-1, 1, 1)
         self.offset = torch.tensor(offset, dtype=torch.float32, device=device).view(-1, 1, 1)
 

@@ -14,6 +14,7 @@ import zarr
 from numcodecs import blosc
 
 from weatherml.data.packing import FILL
+from weatherml.data.shards import ABSENT
 from weatherml.errors import BadDataError
 
 Array = npt.NDArray[Any]
@@ -23,7 +24,6 @@ EVERY = slice(None)
 WHOLE: Box = (EVERY, EVERY)
 PACKED = [["bytes", "blosc", "crc32c"], ["bytes", "crc32c"], "end"]
 """The codecs of a chunk and of a shard's index, and where the index stands: what `layout.add_variable` writes."""
-ABSENT = 2**64 - 1  # a place in the index: zarr writes no chunk that holds fill values alone
 RESIDUE = 0x48674BC7  # CRC-32C of any bytes followed by their own CRC-32C, which saves cutting it off
 
 

@@ -15,7 +15,7 @@ import zarr
 from zarr.storage import MemoryStore
 
 from weatherml.data.consumed import stamp
-from weatherml.data.layout import add_array, add_grid, add_variable
+from weatherml.data.layout import add_array, add_grid
 from weatherml.data.packing import Packing
 from weatherml.data.prepare import Options, packings
 from weatherml.data.quality import Checked, check_and_pack
@@ -134,7 +134,7 @@ def time_cost(
     Raises:
         BadDataError: none of `description.times` can be read.
     """
-    then = partial(_measured, description=description, packings=packings)
+    then = partial(_measured, description=description, packings=packings, tile=config.tile)
     outcomes = each_time(_Timed(source=source), description.times, then, workers=1, dask=options.dask)
     tally, costs, reason = Tally(description.variables, packings, description.step), [], ""
     for time, outcome in outcomes:
@@ -143,8 +143,8 @@ def time_cost(
             continue
         checked, read_seconds = outcome
         began = clock.perf_counter()
-        tally.add(time, checked.packed)
-        stored = stored_bytes(checked, description, config, packings)
+        tally.add(time, checked.fields)
+        stored = sum(len(chunk) for field in checked.fields.values() for chunk in field.chunks)
         costs.append(Cost(read_seconds=read_seconds, write_seconds=clock.perf_counter() - began, bytes=stored))
         if len(costs) == SAMPLE:
             break
@@ -172,24 +172,13 @@ class _Timed(Wrapper):
             began = clock.perf_counter()
 
 
-def _measured(frame: Frame, description: Description, packings: tuple[Packing, ...]) -> tuple[Checked, float]:
+def _measured(
+    frame: Frame, description: Description, packings: tuple[Packing, ...], tile: int | None
+) -> tuple[Checked, float]:
     """The packed fields, and the seconds from the file up to here."""
     began = clock.perf_counter()
-    checked = check_and_pack(frame, description.variables, packings)
+    checked = check_and_pack(frame, description.variables, packings, tile)
     return checked, float(frame[SECONDS]) + clock.perf_counter() - began
-
-
-def stored_bytes(
-    checked: Checked, description: Description, config: SourceConfig, packings: tuple[Packing, ...]
-) -> int:
-    """Bytes of one time's fields in the store, by its own codecs."""
-    group, total = zarr.open_group(MemoryStore(), mode="w", zarr_format=3), 0
-    for variable, packing in zip(description.variables, packings, strict=True):
-        array = add_variable(group, variable, packing, description.grid, times=1, shard=1, tile=config.tile)
-        total -= array.nbytes_stored()  # its metadata
-        array[...] = checked.packed[variable.name][None]
-        total += array.nbytes_stored()
-    return total
 
 
 def fixed_bytes(description: Description) -> int:

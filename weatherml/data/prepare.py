@@ -152,7 +152,8 @@ def _extremes(frame: Frame, names: list[str]) -> tuple[list[float], list[float]]
 def fill(writer: StoreWriter, source: Source, options: Options, progress: Progress) -> None:
     """Read, check, pack and append every time that the writer has not consumed yet."""
     times, start = writer.description.times, writer.consumed
-    then = partial(check_and_pack, variables=writer.description.variables, packings=writer.packings)
+    variables, tile = writer.description.variables, writer.config.tile
+    then = partial(check_and_pack, variables=variables, packings=writer.packings, tile=tile)
     with stop_request() as stop:
         for time, outcome in each_time(source, times[start:], then, workers=options.workers, dask=options.dask):
             writer.append(time, outcome)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weatherml.data.packing import Packing, pack
+from weatherml.data.shards import Encoded
 from weatherml.errors import BadDataError
 from weatherml.sources.base import Frame
 from weatherml.variables import Variable
@@ -20,31 +21,33 @@ MOST_MASKED = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """One time's fields, checked and packed.
+    """One time's fields, checked, packed and compressed.
 
     Attributes:
-        packed: (H, W) int16 by variable name.
+        fields: by variable name.
         findings: entries for quality.json: masked points and constant fields.
     """
 
-    packed: dict[str, Array]
+    fields: dict[str, Encoded]
     findings: tuple[dict[str, Any], ...]
 
 
-def check_and_pack(frame: Frame, variables: tuple[Variable, ...], packings: tuple[Packing, ...]) -> Checked:
-    """Mask what lies outside the valid or packable range, and pack the rest.
+def check_and_pack(
+    frame: Frame, variables: tuple[Variable, ...], packings: tuple[Packing, ...], tile: int | None = None
+) -> Checked:
+    """Mask what lies outside the valid or packable range, and pack the rest, in chunks of `tile` points a side.
 
     Raises:
         BadDataError: a variable is absent, all missing, or impossible over more than `MOST_MASKED` of the field.
     """
-    packed, findings = {}, []
+    fields, findings = {}, []
     for variable, packing in zip(variables, packings, strict=True):
         if variable.name not in frame:
             raise BadDataError(f"{variable.name}: absent; the time is left out")
         values, found = check(frame[variable.name], variable, packing)
-        packed[variable.name] = pack(values, packing)
+        fields[variable.name] = Encoded.of(pack(values, packing), tile)
         findings += found
-    return Checked(packed=packed, findings=tuple(findings))
+    return Checked(fields=fields, findings=tuple(findings))
 
 
 def check(values: Array, variable: Variable, packing: Packing) -> tuple[Array, list[dict[str, Any]]]:

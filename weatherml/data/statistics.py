@@ -32,10 +32,12 @@ class Moments:
         if values.size == 0:
             return cls()
         values = values.astype(np.float64, copy=False)
-        count, low, high = _total(np.ones_like(values, bool), counts), float(values.min()), float(values.max())
+        count = float(values.size if counts is None else counts.sum())
+        low, high = float(values.min()), float(values.max())
         mean = low if low == high else _total(values, counts) / count  # rounding must not make a deviation
-        m2 = _total((values - mean) ** 2, counts)
-        return cls(count=count, mean=mean, m2=m2, min=low, max=high, zeros=_total(values == 0, counts))
+        deviations = values - mean
+        m2, zeros = _total(np.square(deviations, out=deviations), counts), _total(values == 0, counts)
+        return cls(count=count, mean=mean, m2=m2, min=low, max=high, zeros=zeros)
 
     def __add__(self, other: Moments) -> Moments:
         """The moments of both sets together (Chan et al. 1979)."""

@@ -1,7 +1,7 @@
 """What a dataset keeps of each time, from the values as they are stored: moments, extremes, activity.
 
-A packed field takes one of 65,536 numbers at each point. So its histogram gives everything that is asked
-of one time, and a table of the transformed numbers the change from the time before.
+A packed field takes one of 65,536 numbers at each point. So its histogram, made where it is packed, gives
+everything that is asked of one time, and a table of the transformed numbers the change from the time before.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import numpy.typing as npt
 import torch
 
 from weatherml.data.packing import Packing, unpack
+from weatherml.data.shards import Encoded
 from weatherml.data.statistics import Moments, VariableMoments
 from weatherml.data.transforms import transform
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]
 REPEATED = "repeated"
+BLOCK = 1 << 15
+"""Points whose change is counted at once: they stay in a core's cache."""
 PACKED = np.arange(1 << 16, dtype=np.uint16).view(np.int16)
 """Every packed number, in the order of its bits taken as an unsigned one: a field's index into a table."""
 REACHES = {"above": np.greater_equal, "below": np.less_equal}
@@ -50,24 +53,32 @@ class Levels:
         self.physical = unpack(PACKED, packing).astype(np.float64)
         self.transformed = np.asarray(transform(torch.from_numpy(self.physical), variable))
 
-    def row(self, packed: Array, before: Array | None) -> Row:
-        """The row of a field (H, W), and of its change from the one a step `before` it."""
-        counts = np.bincount(packed.view(np.uint16).ravel(), minlength=len(PACKED))
-        present = np.flatnonzero(counts)
-        values, counts = self.physical[present], counts[present]
+    def row(self, field: Encoded, packed: Array, before: Array | None) -> Row:
+        """The row of a field.
+
+        Args:
+            field: its chunks and histogram.
+            packed: the field itself, (H, W) int16.
+            before: that of one step before; None where there is none.
+        """
+        values, counts = self.physical[field.levels], field.counts
         physical = Moments.of(values, counts)
         reached = [REACHES[self.variable.event](values, threshold) for threshold in self.variable.thresholds]
         return Row(
             moments=VariableMoments(
-                state=Moments.of(self.transformed[present], counts),
-                delta=Moments() if before is None else Moments.of(self._transform(packed) - self._transform(before)),
+                state=Moments.of(self.transformed[field.levels], counts),
+                delta=Moments() if before is None else self._change(packed, before),
             ),
             values=(physical.min, physical.max, physical.mean, 1 - physical.count / packed.size),
             activity=tuple(float(counts[where].sum() / physical.count) for where in reached),
         )
 
-    def _transform(self, packed: Array) -> Array:
-        return self.transformed[packed.view(np.uint16)]
+    def _change(self, packed: Array, before: Array) -> Moments:
+        """The moments of the change of transformed values from one field to the next."""
+        now, then = (field.view(np.uint16).ravel() for field in (packed, before))
+        blocks = (slice(start, start + BLOCK) for start in range(0, now.size, BLOCK))
+        changes = (self.transformed[now[block]] - self.transformed[then[block]] for block in blocks)
+        return sum((Moments.of(change) for change in changes), Moments())
 
 
 class Tally:
@@ -77,7 +88,7 @@ class Tally:
         variables: the channels, in order.
         packings: of each.
         step: a change over anything else is not counted.
-        last: the last time in the store so far and its packed fields, None where there is none.
+        last: the last time in the store so far and its fields, None where there is none.
     """
 
     def __init__(
@@ -85,21 +96,24 @@ class Tally:
         variables: Sequence[Variable],
         packings: Sequence[Packing],
         step: np.timedelta64,
-        last: tuple[np.datetime64, Mapping[str, Array]] | None = None,
+        last: tuple[np.datetime64, Mapping[str, Encoded]] | None = None,
     ) -> None:
         self._levels = [Levels(variable, packing) for variable, packing in zip(variables, packings, strict=True)]
         self._step = step
         self._last = last
+        self._before = {} if last is None else {name: field.decoded() for name, field in last[1].items()}
 
-    def add(self, time: np.datetime64, packed: Mapping[str, Array]) -> tuple[list[Row], list[dict[str, Any]]]:
+    def add(self, time: np.datetime64, fields: Mapping[str, Encoded]) -> tuple[list[Row], list[dict[str, Any]]]:
         """The rows of the fields at the next time, and findings of those that repeat the time before."""
         then, before = self._last or (None, {})
         one_step = then is not None and time - then == self._step
         rows, findings = [], []
         for levels in self._levels:
             name = levels.variable.name
-            rows.append(levels.row(packed[name], before[name] if one_step else None))
-            if then is not None and np.ptp(packed[name]) > 0 and np.array_equal(before[name], packed[name]):
+            field, packed = fields[name], fields[name].decoded()
+            rows.append(levels.row(field, packed, self._before[name] if one_step else None))
+            if then is not None and len(field.levels) > 1 and before[name].chunks == field.chunks:
                 findings.append({"variable": name, "finding": REPEATED})
-        self._last = (time, packed)
+            self._before[name] = packed
+        self._last = (time, fields)
         return rows, findings

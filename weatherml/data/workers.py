@@ -20,6 +20,19 @@ Outcome = tuple[np.datetime64, Result | WMLError]
 DASHBOARD = "127.0.0.1:0"
 """Any free port: the usual one is taken where two jobs run, and None means the usual one."""
 
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": 0,
+    # fields are megabytes: memory that is given back and asked for again with each costs as much as decoding it
+    "distributed.nanny.pre-spawn-environ": {
+        "MALLOC_ARENA_MAX": 1,
+        "MALLOC_MMAP_THRESHOLD_": 1 << 30,
+        "MALLOC_TRIM_THRESHOLD_": 1 << 30,
+        "OMP_NUM_THREADS": 1,
+        "MKL_NUM_THREADS": 1,
+        "OPENBLAS_NUM_THREADS": 1,
+    },
+}
+
 
 def each_time(
     source: Source, times: Array, then: Callable[[Frame], Result], *, workers: int, dask: str | None = None
@@ -107,7 +120,7 @@ def _client(workers: int, dask: str | None, *, threads: int) -> Iterator[Any]:
     import dask as dask_library  # noqa: PLC0415 - slow to import
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
-    with dask_library.config.set({"distributed.scheduler.allowed-failures": 0}):
+    with dask_library.config.set(SETTINGS):
         if dask is not None:
             try:
                 client = Client(dask, timeout="10s")

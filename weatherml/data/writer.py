@@ -26,6 +26,7 @@ from weatherml.data.layout import (
 )
 from weatherml.data.packing import Packing
 from weatherml.data.quality import Checked
+from weatherml.data.shards import Encoded, write_shard
 from weatherml.data.statistics import STATISTICS, Statistics
 from weatherml.data.store import Part
 from weatherml.data.summary import SUMMARY, add_summary, summary_arrays, summary_blocks
@@ -57,7 +58,7 @@ class StoreWriter:
         # consolidated metadata may be there if a job was killed at its end; they are written again
         self.group = zarr.open_group(str(path), mode="a", zarr_format=3, use_consolidated=False)
         self.done = Consumed()
-        self._waiting: list[tuple[np.datetime64, dict[str, Array], list[Row]]] = []
+        self._waiting: list[tuple[np.datetime64, dict[str, Encoded], list[Row]]] = []
 
     @classmethod
     def create(
@@ -135,9 +136,9 @@ class StoreWriter:
         if isinstance(outcome, WMLError):
             self.done.quarantined[stamp(time)] = str(outcome)
             return
-        rows, repeated = self.tally.add(time, outcome.packed)
+        rows, repeated = self.tally.add(time, outcome.fields)
         self.done.findings += [{"time": stamp(time), **finding} for finding in (*outcome.findings, *repeated)]
-        self._waiting.append((time, outcome.packed, rows))
+        self._waiting.append((time, outcome.fields, rows))
         if len(self._waiting) == self.shard:
             self.flush()
 
@@ -146,10 +147,14 @@ class StoreWriter:
         if self._waiting:
             times, frames, rows = zip(*self._waiting, strict=True)
             start = len(self.done.times)
-            blocks = {v.name: np.stack([frame[v.name] for frame in frames]) for v in self.description.variables}
-            for name, block in (blocks | summary_blocks(self.description.variables, rows)).items():
+            shard = str(start // self.shard)
+            for variable in self.description.variables:
+                file = self.path / variable.name / "c" / shard / "0" / "0"
+                write_shard(file, [frame[variable.name] for frame in frames], self.shard)
+            for name, block in summary_blocks(self.description.variables, rows).items():
                 self._array(name)[start : start + len(block)] = block
-                sync(self.path / name / "c" / str(start // self.shard))
+            for name in self.arrays:
+                sync(self.path / name / "c" / shard)
             self.done.times += times
             self._waiting = []
         self.done.write(self.path)
@@ -185,13 +190,14 @@ class StoreWriter:
         assert isinstance(array, zarr.Array)
         return array
 
-    def _stored(self, start: int, count: int) -> list[dict[str, Array]]:
-        """The packed fields of `count` stored times."""
+    def _stored(self, start: int, count: int) -> list[dict[str, Encoded]]:
+        """The fields of `count` stored times."""
         rows = slice(start, start + count)
         fields = {v.name: read_array(self.path, self.group, v.name, rows) for v in self.description.variables}
-        return [{name: block[index] for name, block in fields.items()} for index in range(count)]
+        tile = self.config.tile
+        return [{name: Encoded.of(block[index], tile) for name, block in fields.items()} for index in range(count)]
 
-    def _append_again(self, rest: Consumed, frames: dict[np.datetime64, dict[str, Array]]) -> None:
+    def _append_again(self, rest: Consumed, frames: dict[np.datetime64, dict[str, Encoded]]) -> None:
         for time in rest.all_times:
             if time not in frames:
                 self.append(time, BadDataError(rest.quarantined[stamp(time)]))
@@ -199,7 +205,7 @@ class StoreWriter:
             here = [each for each in rest.findings if each["time"] == stamp(time)]
             kept = [each for each in here if each["finding"] != REPEATED]  # found again as it is appended
             findings = tuple({key: each[key] for key in each if key != "time"} for each in kept)
-            self.append(time, Checked(packed=frames[time], findings=findings))
+            self.append(time, Checked(fields=frames[time], findings=findings))
 
 
 def shard_of(description: Description) -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 
+from weatherml.data.integrity import verify
 from weatherml.data.quality import gaps
 from weatherml.data.quality_page.page import PAGE
 from weatherml.data.sequences.predictions import is_predictions, open_predictions
@@ -51,11 +51,9 @@ def inspect(path: Path, *, deep: bool = False) -> Found:
 
 def inspect_dataset(path: Path, *, deep: bool) -> Found:
     """A dataset: grid, times, gaps, splits, quality, and each variable's statistics."""
-    dataset = open_dataset(path)
+    dataset = verify(path) if deep else open_dataset(path)
     quality = read_json(path / "quality.json")
     missing = gaps(dataset.times, dataset.step)
-    if deep:
-        _read_all(dataset)
     return {
         "source": dataset.source["kind"],
         "grid": f"{dataset.grid.kind}, {dataset.grid.shape[0]} x {dataset.grid.shape[1]}",
@@ -181,13 +179,3 @@ STORES = {"dataset": inspect_dataset, KIND: inspect_sequences}
 
 def _statistics(dataset: Dataset | SequenceDataset, channel: int) -> dict[str, float]:
     return {name: float(getattr(dataset.statistics, name)[channel]) for name in STATISTICS}
-
-
-def _read_all(dataset: Dataset) -> None:
-    """Read every shard of every variable; a broken chunk raises."""
-    for name in dataset.names:
-        array = dataset.group[name]
-        assert isinstance(array, zarr.Array)
-        length = (array.shards or array.chunks)[0]
-        for start in range(0, len(dataset.times), length):
-            dataset.read(slice(start, start + length), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,13 @@ from weatherml.registry import suggest
 from weatherml.sources.base import SOURCES
 from weatherml.sources.inputs import input_paths
 from weatherml.sources.sequences import NO_PART, SequenceConfig, Sequences, complete_samples
-from weatherml.sources.tables.days import Days, join
-from weatherml.sources.tables.files import TableFormat, read_table
+from weatherml.sources.tables.format import TableFormat
 from weatherml.sources.tables.split import DAY, TableSplit
 from weatherml.tasks import Task
 from weatherml.variables import Variable
+
+if TYPE_CHECKING:
+    from weatherml.sources.tables.days import Days
 
 Array = npt.NDArray[Any]
 POINT = Grid(kind="index", y=np.zeros(1), x=np.zeros(1))
@@ -110,6 +112,9 @@ class Table(SequenceConfig):
         return next(fits, None)
 
     def _read(self, paths: Sequence[Path], at: str) -> Days:
+        from weatherml.sources.tables.days import join  # noqa: PLC0415 - pandas is slow to import
+        from weatherml.sources.tables.files import read_table  # noqa: PLC0415
+
         tables = [
             [read_table(path, layout) for path in paths if self._format(path) == number]
             for number, layout in enumerate(self.formats)

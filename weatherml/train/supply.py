@@ -78,20 +78,16 @@ def open_selected(path: Path, experiment: Experiment) -> Dataset | SequenceDatas
     """The dataset, narrowed to the experiment's variables, with its forcing beside it.
 
     Raises:
-        ConfigError: forcing that the dataset's task or the augmentation has no use for.
+        ConfigError: forcing or storms that the dataset's task has no use for.
     """
     dataset, data = open_data(path), experiment.data
     if not isinstance(dataset, Dataset):
-        if data.forcing is not None:
-            raise ConfigError(f"data.forcing: {data.forcing} is for forecasts, {path} for {dataset.task}; leave it out")
+        for name in ("forcing", "storms"):
+            if getattr(data, name) is not None:
+                raise ConfigError(f"data.{name}: is for forecasts, {path} for {dataset.task}; leave it out")
         return dataset
     narrowed = dataset.select(data.variables or dataset.names)
-    if data.forcing is None:
-        return narrowed
-    forced = with_forcing(narrowed, Path(data.forcing))
-    if data.flips and any(variable.component for variable in forced.external.variables):
-        raise ConfigError(f"data.flips: {data.forcing} has components of vectors, which are not mirrored; set it false")
-    return forced
+    return narrowed if data.forcing is None else with_forcing(narrowed, Path(data.forcing))
 
 
 def supply(run: Run, dataset: Dataset | SequenceDataset, device: torch.device) -> Supply:

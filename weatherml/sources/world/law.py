@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import uniform_filter
 
 from weatherml.sources.world.advection import advect
 from weatherml.sources.world.noise import Blend, correlated
@@ -242,4 +241,6 @@ def _wide_mean(wind: Array) -> Array:
 
 def _mean(field: Array, width: int) -> Array:
     """The mean over a square of `width` cells; beyond the edge the field is mirrored."""
+    from scipy.ndimage import uniform_filter  # noqa: PLC0415 - slow to import
+
     return np.asarray(uniform_filter(field, size=width, mode="mirror", axes=(-2, -1)))

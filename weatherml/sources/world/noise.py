@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 Array = npt.NDArray[Any]
 Blend = tuple[tuple[float, float], ...]
@@ -32,6 +31,8 @@ def amplitudes(shape: tuple[int, int], blends: tuple[Blend, ...]) -> Array:
 
 def correlated(rng: np.random.Generator, shape: tuple[int, ...], blends: tuple[Blend, ...]) -> Array:
     """Draw (*lead, N, H, W) float32 for `shape` (*lead, H, W) and N blends; opposite edges are neighbours."""
+    import scipy.fft  # noqa: PLC0415 - slow to import
+
     *lead, height, width = shape
     white = rng.standard_normal((*lead, len(blends), height, width), dtype=np.float32)
     spectrum = scipy.fft.rfft2(white) * amplitudes((height, width), blends)

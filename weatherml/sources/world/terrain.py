@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter, uniform_filter
 
 from weatherml.grid import Grid
 from weatherml.sources.world.noise import correlated
@@ -71,6 +70,8 @@ def ground(grid: Grid, seed: int) -> Ground:
 
     Coast and ridge keep their place relative to the area; hills keep their size in cells.
     """
+    from scipy.ndimage import gaussian_filter, uniform_filter  # noqa: PLC0415 - slow to import
+
     hills, roughness, wiggle = correlated(
         np.random.default_rng([seed, 1]), grid.shape, (((5.0, 1.0),), ((2.0, 1.0),), ((8.0, 1.0),))
     )
