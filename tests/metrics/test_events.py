@@ -113,7 +113,7 @@ def test_events_below() -> None:
     assert float(value(weak, forecast, truth)) == 0.5  # -30 is hit, -25 is missed
 
 
-@pytest.mark.parametrize("width", [1, 3, 9, 27])
+@pytest.mark.parametrize("width", [1, 3, 9, 27, 35, 79])
 def test_fss_as_in_pysteps(width: int, pysteps_fss: Callable[..., float]) -> None:
     truth, forecast = smooth(1, 3, 40, 33), smooth(2, 3, 40, 33)
     expected = [pysteps_fss(f.numpy(), o.numpy(), 30.0, width) for f, o in zip(forecast, truth, strict=True)]

@@ -15,7 +15,7 @@ from weatherml.metrics.neighbourhood import NeighbourhoodMetric, counts, members
 from weatherml.metrics.reduce import complete, ratio
 
 Array = npt.NDArray[Any]
-STRIP = 64
+STRIP = 128
 """Rows at once: they stay in a core's cache from the sums to the squares."""
 
 

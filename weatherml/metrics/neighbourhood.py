@@ -81,15 +81,17 @@ def counts(values: Fields, mask: Tensor, threshold: float, side: Side, width: in
         rows: of the points; all of them, unless who asks has use for some at a time.
     """
     sums, reach = integral(values, mask, threshold, side).numpy(), width // 2
-    height = sums.shape[-2] - 1
-    first, beyond = (np.arange(height)[rows] + shift for shift in (-reach, reach + 1))
-    return window_sum(_rows(sums, beyond.clip(max=height)) - _rows(sums, first.clip(min=0)), reach)
+    start, stop, _ = rows.indices(sums.shape[-2] - 1)
+    beyond, first = (_rows(sums, start + shift, stop + shift) for shift in (reach + 1, -reach))
+    return window_sum(beyond - first, reach)
 
 
-def _rows(sums: Array, places: Array) -> Array:
-    """Rows of (L, H, W) by their places, which increase by one at most; not copied where they follow each other."""
-    first, last = int(places[0]), int(places[-1])
-    return sums[:, first : last + 1] if last - first == len(places) - 1 else sums[:, places]
+def _rows(sums: Array, start: int, stop: int) -> Array:
+    """Rows of (L, H, W), the first and the last again beyond the ends; not copied where there are none beyond."""
+    height = sums.shape[-2]
+    if start >= 0 and stop <= height:
+        return sums[:, start:stop]
+    return sums[:, np.arange(start, stop).clip(0, height - 1)]
 
 
 def members(values: Fields, mask: Tensor) -> int:
@@ -128,7 +130,7 @@ def dilate(event: Tensor, axis: int, width: int) -> Tensor:
 def integral(values: Fields, mask: Tensor, threshold: float, side: Side) -> Tensor:
     """The event's counts over all rows and columns before each: (L, H + 1, W + 1), exact."""
     event = occurring(values, mask, threshold, side)
-    count = event if event.ndim == mask.ndim else event.sum(1)
+    count = event if event.ndim == mask.ndim else event[:, 0] if event.shape[1] == 1 else event.sum(1)
     precise = torch.float32 if event[0].numel() < WHOLE_IN_FLOAT32 else torch.float64
     return torch.nn.functional.pad(count.cumsum(-1, dtype=precise).cumsum(-2), (1, 0, 1, 0))
 
@@ -144,9 +146,11 @@ def window_sum(sums: Array, reach: int) -> Array:
     (..., W + 1) to (..., W); beyond the edges there is nothing.
     """
     size = sums.shape[-1] - 1
-    reach = min(reach, size)
+    if 2 * reach >= size:  # some windows reach over both ends
+        places = np.arange(size)
+        return np.asarray(sums[..., (places + reach + 1).clip(max=size)] - sums[..., (places - reach).clip(min=0)])
     windows = np.empty((*sums.shape[:-1], size), sums.dtype)
-    windows[..., : size - reach] = sums[..., reach + 1 :]
-    windows[..., size - reach :] = sums[..., -1:]
-    windows[..., reach:] -= sums[..., : size - reach]
+    windows[..., :reach] = sums[..., reach + 1 : 2 * reach + 1]
+    np.subtract(sums[..., 2 * reach + 1 :], sums[..., : size - 2 * reach], out=windows[..., reach : size - reach])
+    windows[..., size - reach :] = sums[..., -1:] - sums[..., size - 2 * reach : size - reach]
     return windows
