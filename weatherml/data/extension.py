@@ -140,7 +140,7 @@ def require_later(dataset: Dataset, request: Request, times: Array) -> None:
     """Raise OutputError unless `times` are those of the finished `dataset` and later ones."""
     old = consumed_by(dataset).all_times
     if difference := Request.of_dataset(dataset).difference(request) or time_difference(old, times):
-        raise OutputError(f"{dataset.path}: cannot be extended; {difference}; replace it with --overwrite")
+        raise OutputError(f"{dataset.path}: exists, and cannot be extended; {difference}; replace it with --overwrite")
     if len(times) == len(old):
         refuse_existing(dataset.path, overwrite=False)
 
