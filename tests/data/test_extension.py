@@ -230,7 +230,7 @@ def test_what_is_not_the_beginning_is_named(tmp_path: Path, write_netcdf: Any) -
     write_netcdf(folder / "a.nc", hours=np.delete(np.arange(30), 12))
     run(folder, output, variables=DECLARED)
     write_netcdf(folder / "b.nc", hours=np.array([12, 30, 31]))
-    with pytest.raises(OutputError, match=r"exists, and cannot be extended; 2024-06-01T12:00:00Z: came later than times after it"):
+    with pytest.raises(OutputError, match="exists, and cannot be extended; 2024-06-01T12:00:00Z: came later than"):
         run(folder, output, variables=DECLARED)
     write_netcdf(folder / "a.nc", hours=np.delete(np.arange(29), 12))
     size = (folder / "a.nc").stat().st_size
