@@ -49,7 +49,7 @@ REFUSED = {
     "two expressions": "u10; v10",
     "a call of a call": "sqrt(u10)(v10)",
     "an unknown function": "open('/etc/passwd')",
-    "an attribute that writes": "u10.tofile('/tmp/out')",
+    "an attribute that writes": "u10.tofile('out')",
     "a way out": "u10.__class__.__mro__",
     "a subscript": "u10[0]",
     "a keyword": "sqrt(u10, out=v10)",
