@@ -116,8 +116,9 @@ def rounded(values: Mapping[str, float]) -> dict[str, float]:
 def real_field(path: Path, number: int) -> Array:
     """(H, W) float32 of a message."""
     with path.open("rb") as stream:
-        messages = list(grib.scan(stream, path.stat().st_size))
-    found, message = grib.read_field(path, messages[number].offset, messages[number].length, messages[number].number)
+        chosen = list(grib.scan(stream, path.stat().st_size))[number]
+    content = path.read_bytes()[chosen.offset : chosen.offset + chosen.length]
+    found, message = grib.extract(content, chosen.number)
     return grib.decode(message, grib.grid_of(found.grid).shape)
 
 

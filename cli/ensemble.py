@@ -10,7 +10,7 @@ import typer
 
 from cli.defaults import FORECASTS, dataset_path, fresh, run_path
 from cli.display import Bar, bar, say
-from cli.options import Data, Device, DeviceOption, Hours, Init, Output, Overwrite, Runs, Set, Steps, Tile
+from cli.options import Data, Device, DeviceOption, Forcing, Hours, Init, Output, Overwrite, Runs, Set, Steps, Tile
 
 if TYPE_CHECKING:
     from weatherml.forecast.blend.config import BlendConfig
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 def ensemble(
     run: Runs = None,
     data: Data = None,
-    forcing: Annotated[
-        Path | None, typer.Option("--forcing", help="Dataset or forecast; the run's own dataset where none is named.")
-    ] = None,
+    forcing: Forcing = None,
     init: Init = None,
     hours: Hours = None,
     steps: Steps = None,

@@ -9,6 +9,9 @@ from typing import Annotated
 import typer
 
 Data = Annotated[Path | None, typer.Option("--data", help="Dataset; the newest in data/ where none is named.")]
+Forcing = Annotated[
+    Path | None, typer.Option("--forcing", help="Dataset or forecast; the run's own dataset where none is named.")
+]
 Run = Annotated[Path | None, typer.Option("--run", help="Run directory; the newest in runs/ where none is named.")]
 Runs = Annotated[
     list[Path] | None,

@@ -9,15 +9,13 @@ import typer
 
 from cli.defaults import FORECASTS, dataset_path, fresh, run_path
 from cli.display import bar, say
-from cli.options import Data, Device, DeviceOption, Hours, Init, Output, Overwrite, Run, Steps, Tile
+from cli.options import Data, Device, DeviceOption, Forcing, Hours, Init, Output, Overwrite, Run, Steps, Tile
 
 
 def rollout(
     run: Run = None,
     data: Data = None,
-    forcing: Annotated[
-        Path | None, typer.Option("--forcing", help="Dataset or forecast; the run's own dataset where none is named.")
-    ] = None,
+    forcing: Forcing = None,
     init: Init = None,
     hours: Hours = None,
     steps: Steps = None,

@@ -8,7 +8,7 @@ formula. Any other variable is built from what its file says (`Variable(name=...
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -64,6 +64,15 @@ class Variable(Config):
         if self.valid_min is not None and self.valid_max is not None and self.valid_min >= self.valid_max:
             raise ValueError(f"{self.name}: valid_min {self.valid_min} is not below valid_max {self.valid_max}")
         return self
+
+    @property
+    def channel(self) -> Variable:
+        """The variable alone, without the keys by which a source finds it."""
+        return Variable(**{name: getattr(self, name) for name in Variable.model_fields})
+
+    def reaches(self, values: Any, threshold: float) -> Any:
+        """Where values are an event: at the threshold or beyond it, on the variable's side; arrays or tensors."""
+        return values >= threshold if self.event == "above" else values <= threshold
 
     @property
     def label(self) -> str:

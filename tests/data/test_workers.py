@@ -23,11 +23,15 @@ def number(frame: Frame) -> float:
     return float(frame["x"].max())
 
 
-class InSlabs(Source):
-    """Reads four times at once, so that the bad one spoils what stands beside it."""
+class Undescribed(Source):
+    """Times are given, so nobody may ask what it holds."""
 
     def describe(self) -> Description:
-        raise NotImplementedError
+        raise AssertionError("reading asked for a description")
+
+
+class InSlabs(Undescribed):
+    """Reads four times at once, so that the bad one spoils what stands beside it."""
 
     def read(self, times: np.ndarray) -> Iterator[Frame]:
         for start in range(0, len(times), 4):
@@ -39,13 +43,10 @@ class InSlabs(Source):
 
 
 @dataclass
-class Deadly(Source):
+class Deadly(Undescribed):
     """Kills its process at one time."""
 
     isolated: ClassVar[bool] = True
-
-    def describe(self) -> Description:
-        raise NotImplementedError
 
     def read(self, times: np.ndarray) -> Iterator[Frame]:
         for time in times:
@@ -55,14 +56,11 @@ class Deadly(Source):
 
 
 @dataclass
-class Absent(Source):
+class Absent(Undescribed):
     """An archive that stops answering, read by two threads of a worker."""
 
     isolated: ClassVar[bool] = True
     threads: ClassVar[int] = 2
-
-    def describe(self) -> Description:
-        raise NotImplementedError
 
     def read(self, times: np.ndarray) -> Iterator[Frame]:
         for time in times:

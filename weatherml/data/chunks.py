@@ -14,7 +14,7 @@ import zarr
 from numcodecs import blosc
 
 from weatherml.data.packing import FILL
-from weatherml.data.shards import ABSENT
+from weatherml.data.shards import ABSENT, CRC_BYTES
 from weatherml.errors import BadDataError
 
 Array = npt.NDArray[Any]
@@ -90,9 +90,9 @@ class PackedArray:
         """(times, rows of chunks, columns of chunks, 2) uint64: offset and length of each chunk of a shard."""
         if shard not in self._indices:
             shape = (self.length, *self._grid, 2)
-            size = int(np.prod(shape)) * 8 + 4
+            size = int(np.prod(shape)) * 8 + CRC_BYTES
             content = _read(file, os.fstat(file).st_size - size, size)
-            self._indices[shard] = np.frombuffer(content[:-4], "<u8").reshape(shape)
+            self._indices[shard] = np.frombuffer(content[:-CRC_BYTES], "<u8").reshape(shape)
         return self._indices[shard]
 
     def _tiles(self, box: Box) -> Iterator[tuple[tuple[int, ...], Box, Box]]:

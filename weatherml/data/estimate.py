@@ -17,7 +17,7 @@ from zarr.storage import MemoryStore
 from weatherml.data.consumed import stamp
 from weatherml.data.layout import add_array, add_grid
 from weatherml.data.packing import Packing
-from weatherml.data.prepare import Options, packings
+from weatherml.data.prepare import Options, opened, packings
 from weatherml.data.quality import Checked, check_and_pack
 from weatherml.data.tally import Tally
 from weatherml.data.workers import each_time
@@ -89,10 +89,7 @@ def estimate(config: SourceConfig, inputs: Sequence[str], output: Path, *, optio
         MissingInputError: no input.
         BadDataError: inputs that cannot be one dataset, or of whose first times none can be read.
     """
-    source = config.open(inputs)
-    description = source.describe()
-    if len(description.times) == 0:
-        raise BadDataError(f"{', '.join(inputs) or config.kind}: no usable time; check the input")
+    source, description = opened(config, inputs)
     few = replace(description, times=description.times[:MOST_TRIED])
     chosen = packings(source, replace(few, times=few.times[:SAMPLE]), options)
     cost = time_cost(source, few, config, chosen, options)

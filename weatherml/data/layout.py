@@ -17,6 +17,7 @@ import zarr
 from zarr.codecs import BloscCodec, BloscShuffle, BytesCodec, Crc32cCodec
 
 from weatherml.data.packing import FILL, Packing
+from weatherml.data.shards import CODEC, LEVEL, chunk_shape
 from weatherml.grid import COORDINATES, Grid
 from weatherml.variables import Variable
 
@@ -41,7 +42,7 @@ def shard_length(step: np.timedelta64, times: int, field_bytes: int) -> int:
 
 def codecs(itemsize: int) -> dict[str, Any]:
     """Codecs of a chunk of numbers of `itemsize` bytes: bitshuffle, lz4, then the checksum."""
-    blosc = BloscCodec(cname="lz4", clevel=5, shuffle=BloscShuffle.bitshuffle, typesize=itemsize)
+    blosc = BloscCodec(cname=CODEC, clevel=LEVEL, shuffle=BloscShuffle.bitshuffle, typesize=itemsize)
     return {"serializer": BytesCodec(), "compressors": [blosc, Crc32cCodec()], "filters": None}
 
 
@@ -95,12 +96,11 @@ def add_variable(
     group: zarr.Group, variable: Variable, packing: Packing, grid: Grid, *, times: int, shard: int, tile: int | None
 ) -> zarr.Array[Any]:
     """Create the packed array of one variable, empty, for `times` times."""
-    H, W = grid.shape
-    chunk = (1, min(tile or H, H), min(tile or W, W))
+    chunk = (1, *chunk_shape(grid.shape, tile))
     shards = (shard, *(-(-size // part) * part for size, part in zip(grid.shape, chunk[1:], strict=True)))
     return group.create_array(
         variable.name,
-        shape=(times, H, W),
+        shape=(times, *grid.shape),
         dtype=np.int16,
         chunks=chunk,
         shards=shards,

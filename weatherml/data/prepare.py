@@ -97,10 +97,7 @@ def prepare(
     """
     with output_lock(output):
         standing = None if options.overwrite else standing_dataset(output, config)
-        source = config.open(inputs)
-        description = source.describe()
-        if len(description.times) == 0:
-            raise BadDataError(f"{', '.join(inputs) or config.kind}: no usable time; {_reasons(description)}")
+        source, description = opened(config, inputs)
         request = Request.of(config, description)
         if standing is not None:
             require_later(standing, request, description.times)
@@ -118,6 +115,20 @@ def prepare(
         finish(writer, config, description)
         publish(partial_store, output)
     return open_dataset(output)
+
+
+def opened(config: SourceConfig, inputs: Sequence[str]) -> tuple[Source, Description]:
+    """The source of some inputs, and what it holds.
+
+    Raises:
+        MissingInputError: no input.
+        BadDataError: inputs that cannot be one dataset, or hold no usable time.
+    """
+    source = config.open(inputs)
+    description = source.describe()
+    if len(description.times) == 0:
+        raise BadDataError(f"{', '.join(inputs) or config.kind}: no usable time; {_reasons(description)}")
+    return source, description
 
 
 def packings(source: Source, description: Description, options: Options) -> tuple[Packing, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import google_crc32c
 import numpy as np
@@ -22,7 +22,8 @@ from weatherml.files import replacing
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, int]
-CODEC, LEVEL = "lz4", 5
+CODEC: Final = "lz4"
+LEVEL = 5
 ABSENT = 2**64 - 1
 """In the index of a shard: no chunk here."""
 CRC_BYTES = 4

@@ -26,8 +26,6 @@ BLOCK = 1 << 15
 """Points whose change is counted at once: they stay in a core's cache."""
 PACKED = np.arange(1 << 16, dtype=np.uint16).view(np.int16)
 """Every packed number, in the order of its bits taken as an unsigned one: a field's index into a table."""
-REACHES = {"above": np.greater_equal, "below": np.less_equal}
-"""The threshold itself counts, as in the scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +61,7 @@ class Levels:
         """
         values, counts = self.physical[field.levels], field.counts
         physical = Moments.of(values, counts)
-        reached = [REACHES[self.variable.event](values, threshold) for threshold in self.variable.thresholds]
+        reached = [self.variable.reaches(values, threshold) for threshold in self.variable.thresholds]
         return Row(
             moments=VariableMoments(
                 state=Moments.of(self.transformed[field.levels], counts),

@@ -64,6 +64,10 @@ class ForecastSource(Source):
         Raises:
             BadDataError: another one has other variables or another grid.
         """
+        return self._description
+
+    @cached_property
+    def _description(self) -> Description:
         first, *others = (source.describe() for source in self.leads.values())
         for lead, other in zip(list(self.leads)[1:], others, strict=True):
             if difference := _difference(first, other):

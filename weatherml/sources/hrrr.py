@@ -7,22 +7,20 @@ f01): a state is taken from the run with the shortest lead that has it whole.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PrivateAttr, model_validator
 
-from weatherml.config import parse
 from weatherml.errors import ConfigError, UsageError
-from weatherml.registry import suggest
 from weatherml.sources import grib
 from weatherml.sources.base import SOURCES, Array, Source, SourceConfig, utc
 from weatherml.sources.grib import INSTANT, Keys
 from weatherml.sources.inputs import input_paths
+from weatherml.sources.known import GROUND_ATTRIBUTES, known_variable
 from weatherml.sources.remote import Bucket, is_url
-from weatherml.variables import TABLE
 
 ARCHIVE = "s3://noaa-hrrr-bdp-pds"
 HOUR = np.timedelta64(3600, "s")
@@ -69,11 +67,6 @@ SIDECARS: dict[str, str] = {
 }
 """The same messages in the words of `.idx` files."""
 
-STATIC_ATTRIBUTES = {
-    "orography": {"standard_name": "surface_altitude", "units": "m"},
-    "land_binary_mask": {"standard_name": "land_binary_mask", "units": "1"},
-}
-
 
 @SOURCES.register("hrrr")
 class HRRR(SourceConfig):
@@ -117,7 +110,8 @@ class HRRR(SourceConfig):
             ConfigError: an unknown setting or key, or a name with neither keys nor a table entry.
         """
         wanted: dict[str, dict[str, Any]] = self.variables or {name: {} for name in CHANNEL_KEYS}
-        return tuple(_variable(name, settings) for name, settings in wanted.items())
+        known = {name: {"keys": keys, "sidecar": SIDECARS[name]} for name, keys in CHANNEL_KEYS.items()}
+        return tuple(known_variable(grib.GribVariable, name, each, known, key="keys") for name, each in wanted.items())
 
     def wanted(self) -> grib.Wanted:
         """The selection and the fields that do not change."""
@@ -125,7 +119,7 @@ class HRRR(SourceConfig):
             variables=self.selection(),
             named=bool(self.variables),
             statics={
-                name: grib.StaticField(keys=keys, sidecar=SIDECARS[name], attributes=STATIC_ATTRIBUTES[name])
+                name: grib.StaticField(keys=keys, sidecar=SIDECARS[name], attributes=GROUND_ATTRIBUTES[name])
                 for name, keys in STATIC_KEYS.items()
             },
             lead=None if self.lead is None else self.lead * HOUR,
@@ -223,13 +217,3 @@ def _remote_file(reference: np.datetime64, lead: np.timedelta64) -> grib.RemoteF
     day, hour = str(reference.astype("datetime64[h]")).split("T")
     name = f"hrrr.t{hour}z.wrfsfcf{lead // HOUR:02d}.grib2"
     return grib.RemoteFile(key=f"hrrr.{day.replace('-', '')}/conus/{name}", reference=reference, lead=lead)
-
-
-def _variable(name: str, settings: Mapping[str, Any]) -> grib.GribVariable:
-    at = f"variables.{name}"
-    if name not in CHANNEL_KEYS and "keys" not in settings:
-        raise ConfigError(f"{at}: not a known channel; {suggest(name, CHANNEL_KEYS)}, or set {at}.keys and {at}.units")
-    known: dict[str, Any] = {}
-    if name in CHANNEL_KEYS:
-        known = TABLE[name].settings() | {"keys": CHANNEL_KEYS[name], "sidecar": SIDECARS[name]}
-    return parse(grib.GribVariable, {**known, **settings, "name": name}, at=at)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -17,10 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
-from weatherml.config import parse
 from weatherml.errors import BadDataError, ConfigError
 from weatherml.grid import Grid
-from weatherml.registry import suggest
 from weatherml.sources.base import (
     HOUR,
     SOURCES,
@@ -33,9 +30,11 @@ from weatherml.sources.base import (
     regular_step,
     utc,
 )
+from weatherml.sources.known import GROUND_ATTRIBUTES, known_variable
+from weatherml.sources.remote import in_threads
 from weatherml.sources.world.terrain import FULL_SHAPE, hrrr_crop
-from weatherml.sources.zarr2 import FETCHES, METADATA, MOST_METADATA, Archive, Box, open_archive, read_fields
-from weatherml.variables import TABLE, Variable
+from weatherml.sources.zarr2 import METADATA, MOST_METADATA, Archive, Box, open_archive, read_fields
+from weatherml.variables import Variable
 
 BUCKET = "s3://hrrrzarr"
 LONGEST_LEAD = 48
@@ -51,10 +50,6 @@ PATHS = {
     "cin": "surface/CIN",
 }
 STATIC_PATHS = {"orography": "surface/HGT", "land_binary_mask": "surface/LAND"}
-STATIC_ATTRIBUTES = {
-    "orography": {"standard_name": "surface_altitude", "units": "m"},
-    "land_binary_mask": {"standard_name": "land_binary_mask", "units": "1"},
-}
 PROJECTION = "grid/projparams.json"
 PROJECTION_SETTINGS = {"proj": "lcc", "lat_0": 38.5, "lat_1": 38.5, "lat_2": 38.5, "a": 6371229.0, "b": 6371229.0}
 CENTRAL_LONGITUDE = -97.5
@@ -68,11 +63,6 @@ class HRRRZarrVariable(Variable):
     """
 
     path: str = Field(pattern=r"^[A-Za-z0-9_]+/[A-Za-z0-9_]+$")
-
-    @property
-    def channel(self) -> Variable:
-        """The variable without its path."""
-        return Variable(**{name: getattr(self, name) for name in Variable.model_fields})
 
 
 @SOURCES.register("hrrrzarr")
@@ -108,7 +98,8 @@ class HRRRZarr(SourceConfig):
             ConfigError: an unknown setting, or a name with neither a path nor a table entry.
         """
         wanted: dict[str, dict[str, Any]] = self.variables or {name: {} for name in PATHS}
-        return tuple(_variable(name, settings) for name, settings in wanted.items())
+        known = {name: {"path": path} for name, path in PATHS.items()}
+        return tuple(known_variable(HRRRZarrVariable, name, each, known, key="path") for name, each in wanted.items())
 
     def times(self) -> Array:
         """(N,) datetime64[s], the full hours from `start` to `end` that are wanted.
@@ -144,14 +135,6 @@ class HRRRZarr(SourceConfig):
             box=Box(slice(0, FULL_SHAPE[0]), slice(0, FULL_SHAPE[1])),
         )
         return source.present()
-
-
-def _variable(name: str, settings: Mapping[str, Any]) -> HRRRZarrVariable:
-    at = f"variables.{name}"
-    if name not in PATHS and "path" not in settings:
-        raise ConfigError(f"{at}: not a known channel; {suggest(name, PATHS)}, or set {at}.path and {at}.units")
-    known = TABLE[name].settings() | {"path": PATHS[name]} if name in PATHS else {}
-    return parse(HRRRZarrVariable, {**known, **settings, "name": name}, at=at)
 
 
 def _check_projection(archive: Archive) -> None:
@@ -204,8 +187,7 @@ class HRRRZarrSource(Source):
             BadDataError: there is none.
         """
         keys = [f"{self.folder(time, self.variables[0].path)}/{METADATA}" for time in self.times]
-        with ThreadPoolExecutor(FETCHES) as pool:
-            found = list(pool.map(partial(self.archive.get, most=MOST_METADATA), keys))
+        found = list(in_threads(partial(self.archive.get, most=MOST_METADATA), keys))
         inputs = [(self.archive.at(key), len(each)) for key, each in zip(keys, found, strict=True) if each is not None]
         if not inputs:
             raise BadDataError(
@@ -251,7 +233,7 @@ class HRRRZarrSource(Source):
         for name, path in STATIC_PATHS.items():
             with suppress(BadDataError):
                 fields |= self._fields(self.times[0], {name: path})
-        return {name: Static(values=values, attributes=STATIC_ATTRIBUTES[name]) for name, values in fields.items()}
+        return {name: Static(values=values, attributes=GROUND_ATTRIBUTES[name]) for name, values in fields.items()}
 
     def narrowed(self, time: np.datetime64) -> HRRRZarrSource:
         """This one time."""

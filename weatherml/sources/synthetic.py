@@ -15,6 +15,7 @@ from weatherml.errors import BadDataError, ConfigError
 from weatherml.grid import Grid
 from weatherml.registry import suggest
 from weatherml.sources.base import SOURCES, Description, Frame, Source, SourceConfig, Static, regular_step, utc
+from weatherml.sources.known import GROUND_ATTRIBUTES
 from weatherml.sources.world.law import CHANNELS, HOUR, first_guess, step
 from weatherml.sources.world.terrain import FULL_SHAPE, Ground, ground, hrrr_crop
 from weatherml.variables import TABLE, Variable
@@ -23,10 +24,6 @@ Array = npt.NDArray[Any]
 
 SPIN_UP = 48  # hours simulated before the first, so that nothing is left of the first guess
 WORLD_STREAM, ORACLE_STREAM = 1, 2  # the oracle's noise is never the world's
-STATIC_ATTRIBUTES = {
-    "orography": {"standard_name": "surface_altitude", "units": "m"},
-    "land_binary_mask": {"standard_name": "land_binary_mask", "units": "1"},
-}
 
 
 @SOURCES.register("synthetic")
@@ -119,7 +116,7 @@ class SyntheticSource(Source):
             variables=self.config.selection(),
             times=times,
             step=regular_step(times, "hours_of_day"),
-            static={name: Static(values=static[name], attributes=STATIC_ATTRIBUTES[name]) for name in static},
+            static={name: Static(values=static[name], attributes=GROUND_ATTRIBUTES[name]) for name in static},
             attributes={"title": "Synthetic convective world", "institution": "weatherml", "source": "simulation"},
         )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Iterator
 
 import pytest
 from archive_server import ArchiveServer
+from distributed.protocol import deserialize_bytes, serialize_bytes
 
 from weatherml.errors import BadDataError, MissingInputError, TemporaryError, UsageError
 from weatherml.sources.remote import Bucket, is_url
@@ -69,7 +69,7 @@ def test_answers_of_a_web_server(server: ArchiveServer) -> None:
     assert bucket.ranges("object", PLACES) == PARTS
     assert bucket.size("object") == len(CONTENT)
     assert bucket.ranges("absent", PLACES) is None
-    assert pickle.loads(pickle.dumps(bucket)).get("object") == CONTENT
+    assert deserialize_bytes(serialize_bytes(bucket)).get("object") == CONTENT
 
 
 @pytest.mark.parametrize("fault", PASSING)

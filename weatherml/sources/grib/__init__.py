@@ -22,7 +22,6 @@ from weatherml.sources.grib.index import at_lead as at_lead
 from weatherml.sources.grib.index import scan_file as scan_file
 from weatherml.sources.grib.message import extract as extract
 from weatherml.sources.grib.message import is_grib as is_grib
-from weatherml.sources.grib.message import read_field as read_field
 from weatherml.sources.grib.message import scan as scan
 from weatherml.sources.grib.octets import GribError as GribError
 from weatherml.sources.grib.opening import Wanted as Wanted

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -18,16 +16,13 @@ from weatherml.sources.grib.message import extract
 from weatherml.sources.grib.octets import GribError
 from weatherml.sources.grib.sidecar import MOST_BYTES, Entry, choose, parse_sidecar
 from weatherml.sources.grib.table import Spot
-from weatherml.sources.remote import Bucket
+from weatherml.sources.remote import Bucket, in_threads
 
 SUFFIX = ".idx"
-THREADS = 16
 FIRST_CONTACT_SECONDS = 20.0
 """A bucket that does not answer is known after these, however long an answer is waited for later."""
 
 Spots = dict[str, Spot]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +80,7 @@ def scan_bucket(bucket: Bucket, files: Mapping[np.datetime64, RemoteFile], wante
     """
     first = replace(bucket, budget_seconds=min(bucket.budget_seconds, FIRST_CONTACT_SECONDS))
     first.get(next(iter(files.values())).key + SUFFIX, most=MOST_BYTES)
-    answers = dict(zip(files, _in_threads(partial(_scan, bucket, wanted=wanted), files.values()), strict=True))
+    answers = dict(zip(files, in_threads(partial(_scan, bucket, wanted=wanted), files.values()), strict=True))
     if all(answer is None for answer in answers.values()):
         first_time, last_time = min(files), max(files)
         raise MissingInputError(
@@ -114,15 +109,6 @@ def first_section(bucket: Bucket, spots: Sequence[Spot]) -> bytes:
         except BadDataError as error:
             reason = str(error)
     raise BadDataError(f"{bucket.at(spots[0].path.as_posix())}: {reason or 'not there'}; begin at another time")
-
-
-def _in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The results in order; the first error leaves what has not begun undone."""
-    pool = ThreadPoolExecutor(THREADS)
-    try:
-        yield from pool.map(function, items)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _scan(bucket: Bucket, file: RemoteFile, wanted: Mapping[str, str]) -> Spots | str | None:

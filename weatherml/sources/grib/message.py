@@ -63,11 +63,6 @@ def read_bytes(path: Path, offset: int, length: int) -> bytes:
         return _read(stream, offset, length)
 
 
-def read_field(path: Path, offset: int, length: int, number: int) -> tuple[Field, bytes]:
-    """`extract` from a place in a file, touching nothing else of it."""
-    return extract(read_bytes(path, offset, length), number)
-
-
 def _sections_of(message: bytes, number: int) -> dict[int, bytes]:
     """The sections that hold for the `number`-th field: the latest of each kind up to its data."""
     sections: dict[int, bytes] = {}

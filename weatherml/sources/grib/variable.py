@@ -32,8 +32,3 @@ class GribVariable(Variable):
         if not self.keys:
             raise ConfigError(f"variables.{self.name}.keys: empty; set at least discipline and parameterNumber")
         return self
-
-    @property
-    def channel(self) -> Variable:
-        """The variable without its keys."""
-        return Variable(**{name: getattr(self, name) for name in Variable.model_fields})

@@ -9,5 +9,4 @@ from weatherml.sources.zarr2.array import METADATA as METADATA
 from weatherml.sources.zarr2.array import MOST_METADATA as MOST_METADATA
 from weatherml.sources.zarr2.array import stored_array as stored_array
 from weatherml.sources.zarr2.box import Box as Box
-from weatherml.sources.zarr2.fields import FETCHES as FETCHES
 from weatherml.sources.zarr2.fields import read_fields as read_fields

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -11,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from weatherml.errors import BadDataError
+from weatherml.sources.remote import in_threads
 from weatherml.sources.zarr2.archive import Archive
 from weatherml.sources.zarr2.array import METADATA, MOST_CHUNK, MOST_METADATA, StoredArray, stored_array
-from weatherml.sources.zarr2.box import Box
+from weatherml.sources.zarr2.box import Box, Place
 
 Array = npt.NDArray[Any]
-FETCHES = 16
-"""Requests in flight."""
+Piece = tuple[str, tuple[int, int], Place, Place]
+"""Of which array, which chunk, where in it, and where in the box."""
 
 
 def read_fields(
@@ -35,22 +35,17 @@ def read_fields(
     Raises:
         BadDataError: an array or a chunk that is absent, damaged, or not what is expected.
     """
-    with ThreadPoolExecutor(FETCHES) as pool:
-        opened = partial(_array, archive, shape=shape, index=index)
-        arrays = dict(zip(folders, pool.map(opened, folders.values()), strict=True))
-        waiting = [
-            (
-                name,
-                inside,
-                target,
-                pool.submit(_chunk, archive, array, f"{folders[name]}/{array.key(index, chunk)}", index),
-            )
-            for name, array in arrays.items()
-            for chunk, inside, target in box.pieces(array.chunk)
-        ]
-        fields = {name: np.empty(box.shape, np.float32) for name in folders}
-        for name, inside, target, chunk in waiting:
-            fields[name][np.ix_(*target)] = chunk.result()[np.ix_(*inside)]
+    opened = partial(_array, archive, shape=shape, index=index)
+    arrays = dict(zip(folders, in_threads(opened, folders.values()), strict=True))
+    pieces = [(name, *piece) for name, array in arrays.items() for piece in box.pieces(array.chunk)]
+    fields = {name: np.empty(box.shape, np.float32) for name in folders}
+
+    def fetch(piece: Piece) -> Array:
+        name, chunk, *_ = piece
+        return _chunk(archive, arrays[name], f"{folders[name]}/{arrays[name].key(index, chunk)}", index)
+
+    for (name, _, inside, target), chunk in zip(pieces, in_threads(fetch, pieces), strict=True):
+        fields[name][np.ix_(*target)] = chunk[np.ix_(*inside)]
     return fields
 
 

@@ -92,8 +92,7 @@ class View:
         return variable.thresholds[len(variable.thresholds) // 2]
 
     def _probability(self, members: Array, variable: Variable) -> Array:
-        threshold = self.event(variable)
-        events = members >= threshold if variable.event == "above" else members <= threshold
+        events = variable.reaches(members, self.event(variable))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a point that no member knows
             return np.asarray(np.nanmean(np.where(np.isfinite(members), events, np.nan), axis=0))
