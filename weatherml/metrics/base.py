@@ -44,11 +44,15 @@ class Metric(Config, ABC):
     Attributes:
         perfect: the value of a perfect forecast.
         needs_members: True for scores of ensembles alone.
+        of_anomalies: True for scores of departures from climatology, which `statistics` is then given.
+        by_condition: False for scores that mean nothing, or cost too much, on a part of the points or cases.
         units: the score's units; None for those of its variable.
     """
 
     perfect: ClassVar[float] = 0.0
     needs_members: ClassVar[bool] = False
+    of_anomalies: ClassVar[bool] = False
+    by_condition: ClassVar[bool] = True
     units: ClassVar[str | None] = "1"
 
     @property
