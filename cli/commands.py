@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 import typer
 
+from cli.clean import clean
+from cli.doctor import doctor
 from cli.ensemble import ensemble
 from cli.evaluate import evaluate
+from cli.export import export
 from cli.inspect import inspect
 from cli.list import list_members
 from cli.plan import plan
@@ -26,9 +29,12 @@ def add_commands(app: typer.Typer) -> None:
         "ensemble": ensemble,
         "evaluate": evaluate,
         "plot": plot,
+        "export": export,
         "plan": plan,
         "inspect": inspect,
         "list": list_members,
+        "doctor": doctor,
+        "clean": clean,
     }
     for name, command in commands.items():
         app.command(name)(command)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from weatherml.errors import MissingInputError
-
-DATA, RUNS, FORECASTS, EVALUATION = Path("data"), Path("runs"), Path("forecasts"), Path("evaluation")
+from weatherml.places import DATA, FORECASTS, RUNS
 
 
 def dataset_path(given: Path | None) -> Path:
@@ -39,14 +37,3 @@ def newest(what: str, paths: Iterable[Path], command: str) -> Path:
         raise MissingInputError(f"{what}: none here; make one with `{command}`, or name one")
     print(f"{what}: {found} (the newest)", file=sys.stderr)
     return found
-
-
-def fresh(folder: Path, name: str, suffix: str = "") -> Path:
-    """A path in `folder` that is not taken: `name`, or `name-2`, `name-3`, ..."""
-    candidates = (folder / f"{name}{'' if number == 1 else f'-{number}'}{suffix}" for number in range(1, 100_000))
-    return next(path for path in candidates if not path.exists())
-
-
-def timestamp() -> str:
-    """Now, as a part of a name."""
-    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S")

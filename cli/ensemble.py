@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.defaults import FORECASTS, dataset_path, fresh, run_path
+from cli.defaults import dataset_path, run_path
 from cli.display import Bar, bar, say
 from cli.options import Data, Device, DeviceOption, Forcing, Hours, Init, Output, Overwrite, Runs, Set, Steps, Tile
+from weatherml.places import FORECASTS, fresh, run_name
 
 if TYPE_CHECKING:
     from weatherml.forecast.blend.config import BlendConfig
@@ -120,7 +121,7 @@ def draw_one(
             forcing=forcing,
             init=init or [],
             steps=length,
-            output=output or fresh(FORECASTS, f"{run.resolve().name}-ensemble", ".zarr"),
+            output=output or fresh(FORECASTS, f"{run_name(run)}-ensemble", ".zarr"),
             progress=with_pace(progress, length),
             products_progress=products_progress,
             **places,
@@ -149,7 +150,7 @@ def blend(
     from weatherml.forecast.blend.runs import open_runs
 
     task = open_runs(runs)[0].lineage.task
-    stem = f"{runs[0].resolve().name}-{config.combine.kind if config else 'blend'}"
+    stem = f"{run_name(runs[0])}-{config.combine.kind if config else 'blend'}"
     with bar("blend") as progress:
         options |= {"config": config, "weights": weights, "progress": progress}
         if task == "forecast":

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.defaults import EVALUATION, dataset_path, forecast_path, fresh
+from cli.defaults import dataset_path, forecast_path
 from cli.display import bar, say
 from cli.options import Overwrite
+from weatherml.places import EVALUATION, fresh
 
 if TYPE_CHECKING:
     from weatherml.verify import Evaluation, Headline
@@ -26,51 +27,57 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--baseline",
-            help="persistence, climatology, climatological-ensemble, oracle, ... (`wml list baselines`); repeats.",
+            help="persistence, climatology, climatological-ensemble, oracle, ... (`wml list baselines`), or the path "
+            "of a forecast, such as the operational one; repeats.",
+        ),
+    ] = None,
+    regions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--region", help="Score a part apart: land, sea or NAME=south,north,west,east in degrees; repeats."
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", help="Folder for scores.json and report.html.")] = None,
     states: Annotated[
         Path | None, typer.Option(help="GeoJSON lines to draw on the maps, for example state lines.")
     ] = None,
+    dask: Annotated[str | None, typer.Option(help="Address of a dask scheduler whose workers score.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Score forecasts, or predictions of sequences, in physical units, beside baselines on the same cases."""
+    from weatherml.data.stores import holds_sequences
     from weatherml.verify import evaluate
 
     chosen, data = forecasts or [forecast_path()], dataset_path(truth)
-    where: dict[str, Any] = {"output": output or fresh(EVALUATION, chosen[0].stem), "overwrite": overwrite}
+    # a folder without scores was begun and not finished: there it goes on
+    target = output or fresh(EVALUATION, chosen[0].stem, "/scores.json").parent
+    where: dict[str, Any] = {"output": target, "overwrite": overwrite}
     result: Evaluation | SequenceEvaluation
     if holds_sequences(data):
-        result = score_predictions(chosen, data, baselines, {**where, "states": states})
+        refused = {"--baseline": baselines, "--region": regions, "--dask": dask}
+        result = score_predictions(chosen, data, refused, {**where, "states": states})
     else:
         with bar("evaluate") as progress:
-            result = evaluate(chosen, data, baselines=baselines, states=states, progress=progress, **where)
-        print_headlines(result.headlines)
+            where |= {"baselines": baselines, "regions": regions or (), "dask": dask}
+            result = evaluate(chosen, data, states=states, progress=progress, **where)
+        print_headlines(result)
     for note in result.notes:
         say(f"note: {note}")
     print(f"scores: {result.scores}")
     print(f"report: {result.report}")
 
 
-def holds_sequences(path: Path) -> bool:
-    """Whether a dataset is one of sequences; what is not there, or not a dataset, is for its reader to refuse."""
-    from weatherml.data.sequences.store import KIND
-    from weatherml.data.store import MARKER
-    from weatherml.files import read_json
-
-    return (path / MARKER).is_file() and read_json(path / MARKER).get("kind") == KIND
-
-
 def score_predictions(
-    paths: list[Path], truth: Path, baselines: list[str] | None, where: dict[str, Any]
+    paths: list[Path], truth: Path, refused: dict[str, Any], where: dict[str, Any]
 ) -> SequenceEvaluation:
     """Score predictions of sequences, whose baseline is given by their task, and print the scores."""
     from weatherml.errors import UsageError
     from weatherml.verify.sequences.evaluation import evaluate_predictions
 
-    if baselines:
-        raise UsageError(f"--baseline {baselines[0]}: is for forecasts; name another file of predictions instead")
+    for option, given in refused.items():
+        if given:
+            value = given if isinstance(given, str) else given[0]
+            raise UsageError(f"{option} {value}: is for forecasts, and this dataset is of sequences; leave it out")
     result = evaluate_predictions(paths, truth, **where)
     for table in result.tables:
         print_scores(table)
@@ -92,17 +99,30 @@ def print_scores(scores: ScoreTable) -> None:
         say(scores.remark)
 
 
-def print_headlines(headlines: list[Headline]) -> None:
-    """A table of RMSE beside the baselines' at a few leads."""
+def print_headlines(result: Evaluation) -> None:
+    """A table of RMSE, of ensembles CRPS beside it, and how it stands against each reference at a few leads."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, title="RMSE, and how much lower than the baselines'", title_justify="left")
-    baselines = list(headlines[0].baselines) if headlines else []
-    for column in ("forecast", "variable", "lead", "rmse", *baselines):
-        table.add_column(column, justify="left" if column in ("forecast", "variable") else "right")
-    for each in headlines:
-        gains = (f"{each.gain(name):+.0f} %" for name in baselines)
-        rmse = f"{each.rmse:.3g} {each.units}"
-        table.add_row(each.forecast, each.variable, f"{each.lead_hours:g} h", rmse, *gains)
+    ensembles = any(result.members[each.forecast] > 1 for each in result.headlines)
+    others = {each.forecast for each in result.headlines} if result.headlines[0].others else set()
+    references = [*result.headlines[0].baselines, *sorted(others)]
+    numbers = ["rmse", *(["crps"] if ensembles else []), *references]
+    caption = f"*: more than chance; the 95 % interval over blocks of a day ({result.blocks} of them) leaves out 0"
+    table = Table(box=None, title="RMSE, and how much lower than the references'", title_justify="left")
+    for column in ("forecast", "variable", "lead", *numbers):
+        table.add_column(column, justify="left" if column in ("forecast", "variable") else "right", overflow="fold")
+    for each in result.headlines:
+        scores = [f"{each.rmse:.3g} {each.units}", *([f"{each.crps:.3g}"] if ensembles else [])]
+        gains = (gain(each, name) for name in references)
+        table.add_row(each.forecast, each.variable, f"{each.lead_hours:g} h", *scores, *gains)
+    table.caption, table.caption_justify = caption if references else None, "left"
     Console(stderr=True).print(table)
+
+
+def gain(headline: Headline, reference: str) -> str:
+    """By how much a forecast's RMSE is lower than a reference's, with a star where that is more than chance."""
+    percent = headline.gain(reference)
+    if percent != percent:  # noqa: PLR0124 - NaN: it is not scored there, or the forecast itself
+        return ""
+    return f"{percent:+.0f} %{'*' if reference in headline.significant else ' '}"

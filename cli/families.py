@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from weatherml.config import shipped_names
@@ -10,18 +11,19 @@ from weatherml.registry import Registry
 
 def families() -> list[str]:
     """Their names, in the order of the data's way."""
-    return [*_registries(), "configs"]
+    return [*registries(), "configs"]
 
 
 def members(family: str) -> dict[str, str]:
-    """The members of a family, each with the first line of its documentation."""
+    """The members of a family, each with a line that says what it is."""
     if family == "configs":
         return dict.fromkeys(shipped_names(), "")
-    registry = _registries()[family]
-    return {name: _first_line(registry[name]) for name in registry}
+    registry = registries()[family]
+    return {name: _what_it_is(registry[name]) for name in registry}
 
 
-def _registries() -> dict[str, Registry[Any]]:
+def registries() -> dict[str, Registry[Any]]:
+    """The registries by family, in the order of the data's way."""
     from weatherml.diffusion.levels import LEVELS
     from weatherml.forecast.blend import COMBINERS
     from weatherml.losses import LOSSES
@@ -31,9 +33,11 @@ def _registries() -> dict[str, Registry[Any]]:
     from weatherml.sources import SOURCES
     from weatherml.verify.baselines import BASELINES
 
-    registries = (SOURCES, MODELS, SAMPLERS, LEVELS, LOSSES, COMBINERS, METRICS, BASELINES)
-    return {registry.family: registry for registry in registries}
+    known = (SOURCES, MODELS, SAMPLERS, LEVELS, LOSSES, COMBINERS, METRICS, BASELINES)
+    return {registry.family: registry for registry in known}
 
 
-def _first_line(member: type) -> str:
-    return (member.__doc__ or "").strip().splitlines()[0]
+def _what_it_is(member: type) -> str:
+    """The first line of the member's file: its class tells the parameters."""
+    documented = sys.modules[member.__module__].__doc__ or member.__doc__ or ""
+    return documented.strip().splitlines()[0]

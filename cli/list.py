@@ -11,7 +11,8 @@ from cli.options import Json
 
 def list_members(
     family: Annotated[
-        str | None, typer.Argument(help="sources, models, losses, metrics, baselines or configs.")
+        str | None,
+        typer.Argument(help="sources, models, samplers, levels, losses, combiners, metrics, baselines or configs."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -54,6 +54,7 @@ def show_log() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(OneLineLog())
     handler.setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a full disk is said once, by the command and not by its log
     logger = logging.getLogger("weatherml")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)

@@ -12,10 +12,12 @@ Data = Annotated[Path | None, typer.Option("--data", help="Dataset; the newest i
 Forcing = Annotated[
     Path | None, typer.Option("--forcing", help="Dataset or forecast; the run's own dataset where none is named.")
 ]
-Run = Annotated[Path | None, typer.Option("--run", help="Run directory; the newest in runs/ where none is named.")]
+Run = Annotated[
+    Path | None, typer.Option("--run", help="Run directory or bundle; the newest in runs/ where none is named.")
+]
 Runs = Annotated[
     list[Path] | None,
-    typer.Option("--run", help="Run directory; repeats, to blend several. The newest in runs/ where none is named."),
+    typer.Option("--run", help="Run directory or bundle; repeats, to blend. The newest in runs/ where none is named."),
 ]
 Set = Annotated[
     list[str] | None,

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.defaults import FORECASTS, dataset_path, fresh, run_path
+from cli.defaults import dataset_path, run_path
 from cli.display import bar, say
 from cli.options import Data, Device, DeviceOption, Forcing, Hours, Init, Output, Overwrite, Run, Steps, Tile
+from weatherml.places import FORECASTS, fresh, run_name
 
 
 def rollout(
@@ -48,7 +49,7 @@ def rollout(
             forcing=forcing,
             init=init or [],
             steps=forecast_steps(chosen, hours=hours, steps=steps),
-            output=output or fresh(FORECASTS, chosen.resolve().name, ".zarr"),
+            output=output or fresh(FORECASTS, run_name(chosen), ".zarr"),
             device=device.value,
             tile=tile,
             overwrite=overwrite,
@@ -77,7 +78,7 @@ def predict_parts(run: Path, data: Path, parts: list[str] | None, where: dict[st
     for part in parts or []:
         if part not in PARTS:
             raise UsageError(f"--part {part}: unknown; give one of {', '.join(PARTS)}")
-    output = where["output"] or fresh(FORECASTS, run.resolve().name, ".nc")
+    output = where["output"] or fresh(FORECASTS, run_name(run), ".nc")
     with bar("predict") as progress:
         made = predict(run, data, **where | {"output": output}, parts=parts or HELD_OUT, progress=progress)
     print(f"forecast: {made}")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.defaults import RUNS, dataset_path, fresh, timestamp
+from cli.defaults import dataset_path
 from cli.display import bar, say
 from cli.options import Data, Device, DeviceOption, Set
+from weatherml.places import RUNS, fresh, timestamp
 
 if TYPE_CHECKING:
     from weatherml.run.experiment import Experiment
@@ -52,6 +52,7 @@ def train(
     On several GPUs: `torchrun --nproc-per-node 8 --no-python -- wml train ...`, or `srun wml train ...`.
     """
     from weatherml.run.experiment import resolve
+    from weatherml.train.length import length_settings
     from weatherml.train.planning.choose import fit_experiment
     from weatherml.train.processes import started
     from weatherml.train.trainer import train
@@ -95,18 +96,6 @@ def check_memory(*, fit: bool, vram: str | None) -> None:
         raise UsageError("--vram: has no effect without --fit; add it")
     if fit and vram is None and started().size > 1:
         raise UsageError("--fit: several processes may find different memory free; give --vram")
-
-
-def length_settings(lengths: Mapping[str, float | None]) -> list[str]:
-    """The run's length as assignments: the one that was given, and no other that a configuration may hold."""
-    from weatherml.errors import UsageError
-
-    given = [f"{key}={value}" for key, value in lengths.items() if value is not None]
-    if len(given) > 1:
-        raise UsageError("--steps, --epochs and --minutes: give one of them")
-    if not given or lengths["train.minutes"] is not None:  # minutes decide over all others
-        return given
-    return given + [f"{key}=null" for key in ("train.epochs", "train.minutes") if lengths[key] is None]
 
 
 def suggest_rate(experiment: Experiment, dataset: Path, device: Device, folder: Path | None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from weatherml.errors import BadDataError, DiskError, OutputError
 
@@ -18,13 +19,28 @@ from weatherml.errors import BadDataError, DiskError, OutputError
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Where to write what replaces the file at `path`, in one step and durably, when the block ends."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")  # the same each time: what a killed writer left is overwritten
     try:
         yield temporary
         sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)  # a full disk leaves no litter
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around a library that writes `path` and hides the system's error: HDF5, torch's archives, safetensors.
+
+    Raises:
+        DiskError: the disk is full or fails.
+        OSError: what the library passed on.
+    """
+    try:
+        yield
+    except (RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise DiskError(f"{path}: cannot be written, or the disk is full ({reason}); make room") from None
 
 
 def write_text(path: Path, text: str) -> None:

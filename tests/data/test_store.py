@@ -30,7 +30,7 @@ def test_a_broken_shard_is_named_by_variable_and_time(damaged: Path, left: int |
     if left is not None:
         shard.write_bytes(content[:left])
     dataset = open_dataset(damaged)
-    with pytest.raises(BadDataError, match=r"u10 at 2024-06-02T00:00:00Z: .*prepare it again"):
+    with pytest.raises(BadDataError, match=r"u10 at 2024-06-02T00:00:00Z: .*make it again"):
         dataset.read(slice(20, 60), "u10")
     assert len(dataset.read(slice(0, 24), "u10")) == 24  # the other shards are sound
     assert len(dataset.read(slice(24, 48), "t2m")) == 24

@@ -15,7 +15,7 @@ from weatherml.data.layout import consolidate
 from weatherml.data.packing import FILL, Packing, unpack
 from weatherml.data.shards import Encoded
 from weatherml.data.statistics import Moments, Statistics
-from weatherml.data.store import MARKER, SCHEMA, open_dataset, write_marker
+from weatherml.data.store import MARKER, open_dataset, write_marker
 from weatherml.data.tally import Levels, Tally
 from weatherml.errors import BadDataError, MissingInputError
 from weatherml.variables import TABLE, Variable
@@ -148,7 +148,7 @@ def test_a_dataset_of_an_earlier_version_has_none(small_dataset: Path, tmp_path:
     shutil.rmtree(store / "summary")
     (store / MARKER).unlink()
     consolidate(store)
-    write_marker(store, "dataset", SCHEMA)
+    write_marker(store, "dataset")
     dataset = open_dataset(store)
     assert len(dataset.read(3, "t2m")) == 1
     with pytest.raises(MissingInputError, match="has no summary, an earlier version made it; prepare it again"):

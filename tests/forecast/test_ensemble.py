@@ -236,7 +236,7 @@ def test_products_are_those_of_the_members(draw: Callable[..., Path]) -> None:
             np.testing.assert_allclose(forecast[f"refc_{name}"][1], fields, rtol=1e-5, atol=1e-6)
         assert forecast.refc_neighbourhood_probability_30dbz.attrs["units"] == "1"
         assert 0 < float(forecast.refc_neighbourhood_probability_30dbz.mean()) < 1
-        assert forecast.t2m_spread.attrs["cell_methods"] == "member: standard_deviation"
+        assert forecast.t2m_spread.attrs["cell_methods"] == "realization: standard_deviation"
         assert forecast.t2m_mean.attrs["units"] == "K"
         assert forecast.t2m_mean.attrs["standard_name"] == "air_temperature"
         assert "standard_name" not in forecast.t2m_pmm.attrs

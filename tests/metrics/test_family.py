@@ -106,7 +106,8 @@ def test_names_of_the_score_card() -> None:
     assert {"fss_20dbz_3km", "fss_20dbz_9km", "fss_20dbz_27km", "fss_20dbz_81km"} < names
     assert {"brier_20dbz", "brier_skill_20dbz", "fair_brier_20dbz", "roc_auc_20dbz"} < names
     assert {"nep_brier_20dbz_9km", "nmep_brier_20dbz_81km", "rank_histogram"} < names
-    assert {"spread_error_correlation", "spread_activity_correlation"} < names
+    assert {"spread_error_correlation", "spread_activity_correlation", "anomaly_correlation"} < names
+    assert {"object_count_ratio_20dbz", "object_size_ratio_20dbz"} < names
     assert len(names) == len(cards())
 
 
@@ -114,9 +115,18 @@ def test_variables_without_thresholds_have_no_event_scores() -> None:
     plain = Variable(name="t", units="K")
     names = [metric.name for kind in METRICS for metric in METRICS[kind].score_card(plain, None)]
     assert sorted(names) == [
-        "bias", "crps", "log_spectral_distance", "mae", "rank_histogram", "rmse", "spread_error_correlation",
-        "spread_skill_ratio",
+        "anomaly_correlation", "bias", "crps", "log_spectral_distance", "mae", "rank_histogram", "rmse",
+        "spread_error_correlation", "spread_skill_ratio",
     ]  # fmt: skip
+
+
+def test_what_a_metric_says_of_itself() -> None:
+    whole = {metric.kind for metric in cards() if not metric.by_condition}
+    assert whole == {
+        "fss", "nep_brier", "nmep_brier", "object_count_ratio", "object_size_ratio", "log_spectral_distance",
+        "rank_histogram",
+    }  # fmt: skip
+    assert {metric.kind for metric in cards() if metric.of_anomalies} == {"anomaly_correlation"}
 
 
 def test_an_unknown_metric_is_refused_with_the_nearest() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -30,8 +31,9 @@ def test_anywhere_is_max_pooling(width: int) -> None:
 
 
 def test_dilate_by_hand() -> None:
-    event = torch.tensor([[0, 0, 0, 0, 0, 1, 0, 0, 0]], dtype=torch.bool)
-    assert dilate(event, -1, 5).int().tolist() == [[0, 0, 0, 1, 1, 1, 1, 1, 0]]
+    bits = np.array([[0, 2, 0, 0, 0, 1, 0, 0, 0]], dtype=np.uint8)  # of two members
+    assert dilate(bits, -1, 5).tolist() == [[2, 2, 2, 3, 1, 1, 1, 1, 0]]
+    assert dilate(bits.T, -2, 5).T.tolist() == [[2, 2, 2, 3, 1, 1, 1, 1, 0]]
 
 
 def test_golden_numbers() -> None:

@@ -18,6 +18,7 @@ from weatherml.run.directory import Run, create_run, first_difference, load_weig
 from weatherml.run.experiment import Experiment, resolve
 from weatherml.run.inspection import inspect
 from weatherml.run.lineage import Lineage
+from weatherml.seal import file_hashes, write_description
 
 SETTINGS: dict[str, Any] = {
     "model": {"kind": "unet-residual", "base_features": 8, "depth": 1, "blocks": 1},
@@ -70,7 +71,7 @@ def test_weights_of_another_configuration_are_refused_by_name(run: Run) -> None:
 def test_a_truncated_checkpoint_is_found(run: Run, name: str) -> None:
     file = run.checkpoints / "step-3" / name
     file.write_bytes(file.read_bytes()[:-50])
-    with pytest.raises(BadDataError, match="does not read"):
+    with pytest.raises(BadDataError, match=f"{name}: changed or lost.*go on from the one before"):
         run.latest()
 
 
@@ -79,7 +80,10 @@ def test_a_pickled_optimizer_state_is_not_executed(run: Run, tmp_path: Path) -> 
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (tmp_path / "canary",))
 
-    torch.save(Payload(), run.checkpoints / "step-3" / "optimizer.pt")
+    folder = run.checkpoints / "step-3"
+    torch.save(Payload(), folder / "optimizer.pt")
+    hashes = file_hashes(folder, ["optimizer.pt"])  # who forges the file forges its hash
+    write_description(folder / checkpoint.MARKER, "checkpoint", {"step": 3, "progress": {}, "files": hashes})
     with pytest.raises(BadDataError, match="does not read"):
         run.latest()
     assert not (tmp_path / "canary").exists()
@@ -92,10 +96,14 @@ def test_what_is_no_run_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(BadDataError, match="not a run"):
         open_run(tmp_path / "empty")
     data = json.loads((run.path / "data.json").read_text())
-    (run.path / "data.json").write_text(json.dumps({**data, "schema": 99}))
-    with pytest.raises(BadDataError, match="schema 99"):
+    (run.path / "data.json").write_text(json.dumps({**data, "step_seconds": 1800}))
+    with pytest.raises(BadDataError, match=r"data\.json: changed since it was written"):
         open_run(run.path)
-    (run.path / "data.json").write_text(json.dumps(data))
+    del data["schema"], data["seal"]
+    write_description(run.path / "data.json", "run", data)
+    (run.path / "config.yaml").write_text((run.path / "config.yaml").read_text().replace("seed: 0", "seed: 1"))
+    with pytest.raises(BadDataError, match=r"config\.yaml: changed or lost"):
+        open_run(run.path)
     (run.path / "config.yaml").write_text("model: {kind: unet-residual, bass_features: 8}\nloss: l1\n")
     with pytest.raises(BadDataError, match="did you mean 'base_features'"):
         open_run(run.path)

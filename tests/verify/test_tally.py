@@ -7,32 +7,17 @@ import pytest
 import torch
 
 from weatherml.metrics.rmse import RMSE
-from weatherml.verify.tally import CaseSums, Tally, block_draws, block_of, curve
-
-GENERATOR = torch.Generator().manual_seed(0)
-
-
-def case() -> CaseSums:
-    error = torch.rand(2, generator=GENERATOR, dtype=torch.float64)
-    sums = {("mine", "t2m", "rmse"): {"squared_error": error, "weight": torch.ones(2, dtype=torch.float64)}}
-    return CaseSums(sums, {"t2m": torch.ones(2, dtype=torch.float64)})
-
-
-def test_chunks_equal_the_whole() -> None:
-    cases = [(block, case()) for block in (0, 0, 1, 2, 2, 2)]
-    whole, first, second = Tally(3), Tally(3), Tally(3)
-    for index, (block, item) in enumerate(cases):
-        whole.add(block, item)
-        (first if index % 2 else second).add(block, item)
-    merged = first + second
-    key = ("mine", "t2m", "rmse")
-    torch.testing.assert_close(merged.sums[key], whole.sums[key])
-    assert merged.cases["t2m"].tolist() == [[2, 2], [1, 1], [3, 3]]
+from weatherml.verify.tally import Curve, block_draws, block_of, curve, samples
 
 
 def test_blocks_are_days_from_the_first_midnight() -> None:
     times = np.array(["2024-06-01T23", "2024-06-02T00", "2024-06-02T23", "2024-06-05T01"], dtype="datetime64[s]")
     assert block_of(times, 24).tolist() == [0, 1, 1, 2]
+
+
+def rmse(sums: dict[str, torch.Tensor], resamples: int, seed: int) -> Curve:
+    draws = block_draws(len(sums["weight"]), resamples, seed=seed)
+    return curve(samples(RMSE(), sums, draws), sums["weight"])
 
 
 def test_curve_and_interval() -> None:
@@ -41,7 +26,7 @@ def test_curve_and_interval() -> None:
         "squared_error": torch.tensor([[1.0], [4.0], [9.0]], dtype=torch.float64),
         "weight": torch.ones(3, 1, dtype=torch.float64),
     }
-    found = curve(RMSE(), sums, torch.ones(3, 1), block_draws(3, 2000, seed=1))
+    found = rmse(sums, 2000, seed=1)
     assert float(found.value) == pytest.approx((14 / 3) ** 0.5)
     # of 27 draws 1 is all ones and 3 are (1, 1, 4): the 5 % quantile is sqrt(6 / 3); likewise sqrt(22 / 3) above
     assert float(found.low) == pytest.approx(2**0.5)
@@ -50,7 +35,7 @@ def test_curve_and_interval() -> None:
 
 def test_one_block_gives_no_interval_and_no_case_no_value() -> None:
     sums = {name: torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float64) for name in ("squared_error", "weight")}
-    found = curve(RMSE(), sums, sums["weight"], block_draws(2, 50, seed=0))
+    found = rmse(sums, 50, seed=0)
     assert float(found.value[0]) == 1.0
     assert found.value[1].isnan()
     assert found.low.isnan().all()

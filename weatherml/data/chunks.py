@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from weatherml.data.shards import ABSENT, CRC_BYTES
 from weatherml.errors import BadDataError
 
 Array = npt.NDArray[Any]
+Part = tuple[slice, ...]
+"""Of an array: a span of each axis, all of those left out."""
 Box = tuple[slice, slice]
 """Rows and columns of a grid."""
 EVERY = slice(None)
@@ -30,22 +33,29 @@ RESIDUE = 0x48674BC7  # CRC-32C of any bytes followed by their own CRC-32C, whic
 def read_array(store: Path, group: zarr.Group, name: str, rows: slice = EVERY) -> Array:
     """Entries `rows` of the first axis of the array `name`, verified by their checksums.
 
-    Files divide the arrays of a store along their first axis only (see `layout`).
+    Raises:
+        BadDataError: a file is missing or damaged.
+    """
+    array = group.get(name)
+    if not isinstance(array, zarr.Array):
+        raise BadDataError(f"{store}/{name}: damaged (no such array); make it again")
+    return read_part(store, array, (rows,) if array.ndim else ())
+
+
+def read_part(store: Path, array: zarr.Array[Any], part: Part) -> Array:
+    """A part of an array, verified by its checksums.
 
     Raises:
         BadDataError: a file is missing or damaged.
     """
     try:
-        array = group[name]
-        assert isinstance(array, zarr.Array)
-        for key in _keys(array, rows):
-            _require(store / array.path / key)
-        return np.asarray(array[rows] if array.ndim else array[...])
+        require_part(store, array, part)
+        return np.asarray(array[part])
     except BadDataError:
         raise
     except Exception as error:  # noqa: BLE001 - codecs raise ValueError, RuntimeError and their own
         reason = " ".join(str(error).split())[:200]
-        raise BadDataError(f"{store}/{name}: damaged ({reason}); prepare it again") from None
+        raise BadDataError(f"{store / array.path}: damaged ({reason}); make it again") from None
 
 
 class PackedArray:
@@ -151,17 +161,20 @@ def _codecs(array: zarr.Array[Any]) -> list[Any]:
     return [*names, settings.get("index_location")]
 
 
-def _require(file: Path) -> None:
-    """Raise BadDataError for a file that zarr would take for fill values: none, or an empty one."""
-    if not file.is_file() or file.stat().st_size == 0:
-        raise BadDataError(f"{file}: missing or empty; prepare it again")
+def require_part(store: Path, array: zarr.Array[Any], part: Part) -> None:
+    """Raise BadDataError where a file of a part is one that zarr would take for fill values: none, or an empty one."""
+    for key in _keys(array, part):
+        file = store / array.path / key
+        if not file.is_file() or file.stat().st_size == 0:
+            raise BadDataError(f"{file}: missing or empty; make it again")
 
 
-def _keys(array: zarr.Array[Any], rows: slice) -> list[str]:
-    """The files that hold these rows."""
-    if array.ndim == 0:
-        return ["c"]
-    start, stop, _ = rows.indices(array.shape[0])
-    length = (array.shards or array.chunks)[0]
-    rest = "/0" * (array.ndim - 1)
-    return [f"c/{number}{rest}" for number in range(start // length, -(-stop // length))]
+def _keys(array: zarr.Array[Any], part: Part) -> Iterator[str]:
+    """The files that hold a part."""
+    every = (*part, *(EVERY,) * (array.ndim - len(part)))
+    spans = [span.indices(size) for span, size in zip(every, array.shape, strict=True)]
+    numbers = [
+        range(start // length, -(-stop // length))
+        for (start, stop, _), length in zip(spans, array.shards or array.chunks, strict=True)
+    ]
+    yield from ("/".join(("c", *map(str, place))) for place in product(*numbers))

@@ -98,8 +98,8 @@ class Request:
 
 
 def endless(settings: Settings) -> Settings:
-    """Settings of a source without its `end`."""
-    return {key: value for key, value in settings.items() if key != "end"}
+    """Settings of a source without its `end`; what is not set, a version before may not have known."""
+    return {key: value for key, value in settings.items() if key != "end" and value is not None}
 
 
 def _settings(variables: tuple[Variable, ...]) -> dict[str, Settings]:

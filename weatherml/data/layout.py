@@ -22,7 +22,6 @@ from weatherml.grid import COORDINATES, Grid
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]
-SCHEMA = 1
 CONVENTIONS = "CF-1.11"
 MAPPING = "projection"
 SHARD_BYTES = 1 << 30  # all variables of one shard, packed: what `prepare` holds in memory
@@ -122,7 +121,8 @@ def packing_attributes(packing: Packing) -> dict[str, Any]:
 
 def variable_attributes(variable: Variable, grid: Grid) -> dict[str, Any]:
     """CF attributes of a variable on a grid."""
-    named = {"standard_name": variable.standard_name, "long_name": variable.long_name, "units": variable.units}
+    long_name = variable.long_name or variable.name
+    named = {"standard_name": variable.standard_name, "long_name": long_name, "units": variable.units}
     attributes = {key: value for key, value in named.items() if value}
     if grid.mapping:
         attributes["grid_mapping"] = MAPPING

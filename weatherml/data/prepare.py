@@ -28,7 +28,7 @@ from weatherml.data.extension import (
     take_over,
     unfinished,
 )
-from weatherml.data.layout import SCHEMA, consolidate
+from weatherml.data.layout import consolidate
 from weatherml.data.manifest import MANIFEST, manifest
 from weatherml.data.packing import Packing, choose_packing
 from weatherml.data.quality import check_and_pack, gaps
@@ -185,7 +185,7 @@ def finish(writer: StoreWriter, config: SourceConfig, description: Description) 
     sync(writer.path)
     remove(writer.path / PROGRESS)  # only now: hashing and syncing a year takes long enough to be killed in
     remove(writer.path / REQUEST)
-    write_marker(writer.path, "dataset", SCHEMA)
+    write_marker(writer.path, "dataset")
 
 
 def quality_report(writer: StoreWriter, description: Description) -> dict[str, Any]:

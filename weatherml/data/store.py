@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ import numpy.typing as npt
 import zarr
 
 from weatherml.data.chunks import read_array
-from weatherml.data.layout import MAPPING, SCHEMA
+from weatherml.data.layout import MAPPING
 from weatherml.data.packing import Packing
 from weatherml.data.rows import read_rows
 from weatherml.data.statistics import STATISTICS, Statistics
@@ -24,6 +23,8 @@ from weatherml.errors import BadDataError, MissingInputError
 from weatherml.files import read_json
 from weatherml.grid import Grid
 from weatherml.registry import suggest
+from weatherml.schema import KEY, SCHEMAS
+from weatherml.seal import file_hashes, require_unchanged
 from weatherml.sources.geometry import PROJECTION_FIELDS
 from weatherml.variables import Variable
 
@@ -134,7 +135,7 @@ def open_dataset(path: str | Path) -> Dataset:
     path = Path(path)
     if not path.exists():
         raise MissingInputError(f"{path}: no such dataset; make one with `wml prepare`")
-    verify_marker(path, "dataset", SCHEMA)
+    verify_marker(path, "dataset")
     group = open_group(path)
     attributes: dict[str, Any] = dict(group.attrs)
     variables = tuple(Variable(**settings) for settings in attributes["variable_table"].values())
@@ -151,9 +152,9 @@ def open_dataset(path: str | Path) -> Dataset:
     )
 
 
-def write_marker(path: Path, kind: str, schema: int) -> None:
+def write_marker(path: Path, kind: str) -> None:
     """Write, last of all, that the store is whole, with the hash of every file of text in it."""
-    marker = {"kind": kind, "schema": schema, "metadata": metadata_hashes(path)}
+    marker = {"kind": kind, KEY: SCHEMAS[kind].current, "metadata": metadata_hashes(path)}
     (path / MARKER).write_text(_marker_text(marker), encoding="utf-8")
 
 
@@ -161,30 +162,25 @@ def _marker_text(marker: Any) -> str:
     return json.dumps(marker, indent=1, sort_keys=True) + "\n"
 
 
-def verify_marker(path: Path, kind: str, schema: int) -> None:
-    """Raise BadDataError unless the store at `path` is whole, of this kind and schema, its metadata unchanged."""
+def verify_marker(path: Path, kind: str) -> None:
+    """Raise BadDataError unless the store at `path` is whole, of this kind and a known schema, its texts unchanged."""
     if not (path / MARKER).is_file():
         raise BadDataError(f"{path}: not a finished {kind} (no {MARKER}); make it again")
     marker = read_json(path / MARKER)
     written = (path / MARKER).read_bytes() == _marker_text(marker).encode()  # in every blank
-    if not written or not isinstance(marker, dict) or not isinstance(marker.get("metadata"), dict):
+    sound = written and isinstance(marker, dict) and isinstance(marker.get("metadata"), dict)
+    if not sound or marker.get("kind") not in SCHEMAS:
         raise BadDataError(f"{path}/{MARKER}: damaged; make the {kind} again")
-    found = (marker.get("kind"), marker.get("schema"))
-    if found != (kind, schema):
-        raise BadDataError(f"{path}: holds {found[0]} schema {found[1]}, not {kind} schema {schema}; make it again")
-    for name, digest in marker["metadata"].items():
-        if not (path / name).is_file() or _sha256(path / name) != digest:
-            raise BadDataError(f"{path}/{name}: changed or lost since it was written; make the {kind} again")
+    if marker.get("kind") != kind:
+        raise BadDataError(f"{path}: holds {marker.get('kind')!r}, not {kind!r}; give another, or make it again")
+    marker = SCHEMAS[kind].upgraded(marker, path)
+    require_unchanged(path, marker["metadata"], f"make the {kind} again")
 
 
 def metadata_hashes(path: Path) -> dict[str, str]:
     """SHA-256 of each JSON, YAML and HTML file of a store, by its path inside; the marker itself left out."""
     files = [file for file in path.rglob("*") if file.suffix in TEXTS and file.name != MARKER]
-    return {file.relative_to(path).as_posix(): _sha256(file) for file in files}
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return file_hashes(path, [file.relative_to(path).as_posix() for file in files])
 
 
 def _packing(attributes: dict[str, Any]) -> Packing:

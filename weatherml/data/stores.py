@@ -16,7 +16,10 @@ def open_data(path: Path) -> Dataset | SequenceDataset:
         MissingInputError: nothing there.
         BadDataError: unfinished or damaged.
     """
+    return open_sequences(path) if holds_sequences(path) else open_dataset(path)
+
+
+def holds_sequences(path: Path) -> bool:
+    """Whether a dataset is one of sequences; what is not there, or not a dataset, is for its reader to refuse."""
     marker = path / MARKER
-    if marker.is_file() and read_json(marker).get("kind") == KIND:
-        return open_sequences(path)
-    return open_dataset(path)
+    return marker.is_file() and read_json(marker).get("kind") == KIND

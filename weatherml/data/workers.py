@@ -52,7 +52,7 @@ def each_time(
     if not source.isolated and dask is None:
         yield from _here(source, times, then)
         return
-    with _client(workers, dask, threads=source.threads) as client:
+    with client_of(workers, dask, threads=source.threads) as client:
         yield from _there(client, source, times, then)
 
 
@@ -115,7 +115,7 @@ def _outcome(time: np.datetime64, future: Any, submit: Callable[[np.datetime64],
 
 
 @contextmanager
-def _client(workers: int, dask: str | None, *, threads: int) -> Iterator[Any]:
+def client_of(workers: int, dask: str | None, *, threads: int) -> Iterator[Any]:
     """A distributed client: of the scheduler at address `dask`, or of a local cluster of processes."""
     import dask as dask_library  # noqa: PLC0415 - slow to import
     from distributed import Client, LocalCluster  # noqa: PLC0415

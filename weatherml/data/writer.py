@@ -16,7 +16,6 @@ from weatherml.data.consumed import Consumed, stamp
 from weatherml.data.layout import (
     CONVENTIONS,
     MAPPING,
-    SCHEMA,
     TIME_ATTRIBUTES,
     add_array,
     add_grid,
@@ -33,6 +32,7 @@ from weatherml.data.summary import SUMMARY, add_summary, summary_arrays, summary
 from weatherml.data.tally import REPEATED, Row, Tally
 from weatherml.errors import BadDataError, WMLError
 from weatherml.files import remove, sync
+from weatherml.schema import KEY, SCHEMAS
 from weatherml.sources.base import Description, SourceConfig
 from weatherml.variables import Variable
 
@@ -229,7 +229,7 @@ def global_attributes(description: Description, config: SourceConfig, packings: 
         "Conventions": CONVENTIONS,
         "title": f"{config.kind} dataset",
         **description.attributes,
-        "schema": SCHEMA,
+        KEY: SCHEMAS["dataset"].current,
         "task": "forecast",
         "source_config": config.settings(),  # CF keeps `source` for words
         "grid_kind": description.grid.kind,

@@ -1,15 +1,16 @@
 """Forecasts that a weather service made, from its archive into a forecast store: a baseline that `evaluate` scores.
 
-Each lead time is a source of its own, so that region, thinning and derived variables hold as for a dataset.
+Several models, or runs that began one after the other, may be the members of an ensemble: a row of the store is one
+member's forecast.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,78 +22,19 @@ from weatherml.config import dump
 from weatherml.data.packing import Packing, choose_packing
 from weatherml.data.prepare import Options
 from weatherml.data.workers import Outcome, each_time
-from weatherml.errors import BadDataError, WMLError
+from weatherml.errors import WMLError
 from weatherml.files import output_lock, read_json, refuse_existing, require_free, write_json
+from weatherml.forecast.archive_source import ForecastSource, Pair, common_description, hours_of, whole_cases
 from weatherml.forecast.store import ForecastWriter, needed_bytes
 from weatherml.grid import Grid
 from weatherml.progress import Progress, silent
 from weatherml.signals import stop_request
-from weatherml.sources.base import Description, Frame, Source
+from weatherml.sources.base import Description, Frame
 from weatherml.sources.hrrr import HRRR
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]
-Pair = tuple[np.datetime64, np.datetime64]
-"""Initial and valid time of a state."""
-
 MISSING = "missing.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ForecastSource(Source):
-    """Forecasts by their states: a time to read is a pair, initial and valid.
-
-    Attributes:
-        leads: the source of each lead time; their times are valid times.
-    """
-
-    leads: Mapping[np.timedelta64, Source]
-
-    @property
-    def isolated(self) -> bool:  # type: ignore[override]
-        """That of the archive."""
-        return next(iter(self.leads.values())).isolated
-
-    @property
-    def threads(self) -> int:  # type: ignore[override]
-        """Those of the archive."""
-        return next(iter(self.leads.values())).threads
-
-    def describe(self) -> Description:
-        """That of the first lead time.
-
-        Raises:
-            BadDataError: another one has other variables or another grid.
-        """
-        return self._description
-
-    @cached_property
-    def _description(self) -> Description:
-        first, *others = (source.describe() for source in self.leads.values())
-        for lead, other in zip(list(self.leads)[1:], others, strict=True):
-            if difference := _difference(first, other):
-                raise BadDataError(f"lead {_hours(lead)} h: {difference}; set variables to what all leads have")
-        return first
-
-    @cached_property
-    def pairs(self) -> set[Pair]:
-        """Initial and valid time of every state that is there."""
-        return {(time - lead, time) for lead, source in self.leads.items() for time in source.describe().times}
-
-    def absence(self, initial: np.datetime64, valid: np.datetime64) -> BadDataError:
-        """Why there is no such state."""
-        reasons = self.leads[valid - initial].describe().quarantined
-        return BadDataError(reasons.get(f"{valid}Z", f"{valid}Z: not in the archive"))
-
-    def narrowed(self, time: Any) -> ForecastSource:
-        """This one state's source."""
-        initial, valid = time
-        return replace(self, leads={valid - initial: self.leads[valid - initial].narrowed(valid)})
-
-    def read(self, times: Array) -> Iterator[Frame]:
-        """The states of (N, 2) initial and valid times."""
-        for initial, valid in times:
-            yield from self.leads[valid - initial].read(np.array([valid]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +74,8 @@ def prepare_forecasts(
 ) -> Stored:
     """Store the forecasts of the chosen initial times, up to `config.forecast_hours`; missing states are missing.
 
+    An initial time at which a whole member is missing is left out.
+
     Raises:
         MissingInputError: no input, or a lead time that the archive has at no initial time.
         BadDataError: inputs that cannot be one forecast store.
@@ -141,16 +85,17 @@ def prepare_forecasts(
     """
     with output_lock(output):
         refuse_existing(output, overwrite=options.overwrite)
-        source = ForecastSource(leads=config.forecasts(inputs))
-        description = source.describe()
-        kind = layout(description, next(iter(source.leads)))
-        init_times = np.array(sorted({initial for initial, _ in source.pairs}), "datetime64[s]")
-        writer = ForecastWriter(output, request(config, source))
-        sizes = (len(init_times), len(source.leads))
-        require_free(output, needed_bytes(kind, sizes, None, ()) - writer.written)
-        writer.create(kind, init_times, len(source.leads), global_attributes(config, kind, description))
-        write_forecasts(writer, source, init_times, options, progress)
-        missing = missing_states(writer)
+        members = [ForecastSource(leads=leads) for leads in config.forecasts(inputs)]
+        description, leads = common_description(members), members[0].leads
+        kind = layout(description, next(iter(leads)))
+        init_times, left_out = whole_cases(members)
+        writer = ForecastWriter(output, request(config, members), len(members) if len(members) > 1 else None)
+        sizes = (len(init_times), len(leads))
+        require_free(output, needed_bytes(kind, sizes, writer.members, ()) - writer.written)
+        writer.create(kind, init_times, len(leads), global_attributes(config, kind, description))
+        for member, source in enumerate(members):
+            write_forecasts(writer, source, init_times, options, progress, member=member)
+        missing = left_out | missing_states(writer)
         writer.group.attrs["missing"] = missing
         writer.finish()
     return Stored(path=output, init_times=init_times, missing=missing)
@@ -169,9 +114,9 @@ def layout(description: Description, step: np.timedelta64) -> ArchivedForecasts:
     )
 
 
-def request(config: HRRR, source: ForecastSource) -> dict[str, Any]:
+def request(config: HRRR, members: Sequence[ForecastSource]) -> dict[str, Any]:
     """What must be equal for an unfinished store to be gone on with."""
-    inputs = [sorted(each.describe().inputs.items()) for each in source.leads.values()]
+    inputs = [sorted(each.describe().inputs.items()) for source in members for each in source.leads.values()]
     return {"config": config.digest(), "inputs": hashlib.sha256(json.dumps(inputs).encode()).hexdigest()}
 
 
@@ -188,28 +133,37 @@ def global_attributes(config: HRRR, kind: ArchivedForecasts, description: Descri
 
 
 def write_forecasts(
-    writer: ForecastWriter, source: ForecastSource, init_times: Array, options: Options, progress: Progress
+    writer: ForecastWriter,
+    source: ForecastSource,
+    init_times: Array,
+    options: Options,
+    progress: Progress,
+    *,
+    member: int,
 ) -> None:
-    """Read and write every forecast that the writer does not have yet.
+    """Read and write every forecast of a member that the writer does not have yet.
 
     Raises:
         StoppedError: a signal came; whole forecasts are kept.
     """
     steps, names = len(source.leads), tuple(layer.name for layer in writer.variables)
-    left = [row for row in range(len(init_times)) if row not in writer.done]
-    pairs = {row: [(init_times[row], init_times[row] + lead) for lead in source.leads] for row in left}
-    there = np.array([pair for row in left for pair in pairs[row] if pair in source.pairs])
+    rows = {case * (writer.members or 1) + member: time for case, time in enumerate(init_times)}
+    total = len(rows) * (writer.members or 1)
+    pairs = {
+        row: [(time, time + lead) for lead in source.leads] for row, time in rows.items() if row not in writer.done
+    }
+    there = np.array([pair for row in pairs for pair in pairs[row] if pair in source.pairs])
     outcomes = each_time(source, there, partial(_stacked, names=names), workers=options.workers, dask=options.dask)
     with stop_request() as stop:
-        for row in left:
+        for row, wanted in pairs.items():
             missing: dict[str, str] = {}
-            states, written = _states(source, pairs[row], outcomes, missing), 0
+            states, written = _states(source, wanted, outcomes, missing), 0
             while block := list(islice(states, writer.shard)):
                 writer.write([row], written, np.stack(block)[None])
                 written += len(block)
-                progress(len(writer.done) * steps + written, len(init_times) * steps)
-                stop.raise_if_set(f"{writer.output}: stopped after {len(writer.done)} of {len(init_times)} forecasts")
-            note_missing(writer, f"{init_times[row]}Z", missing)
+                progress(len(writer.done) * steps + written, total * steps)
+                stop.raise_if_set(f"{writer.output}: stopped after {len(writer.done)} of {total} forecasts")
+            note_missing(writer, row, f"{rows[row]}Z", missing)
             writer.complete([row], {})
 
 
@@ -222,7 +176,7 @@ def _states(
         there = (initial, valid) in source.pairs
         outcome = next(outcomes)[1] if there else source.absence(initial, valid)
         if isinstance(outcome, WMLError):
-            missing[f"{_hours(valid - initial)} h"] = str(outcome)
+            missing[f"{hours_of(valid - initial)} h"] = str(outcome)
             outcome = np.full(shape, np.nan, np.float32)
         yield outcome
 
@@ -237,19 +191,10 @@ def missing_states(writer: ForecastWriter) -> dict[str, dict[str, str]]:
     return read_json(path) if path.is_file() else {}
 
 
-def note_missing(writer: ForecastWriter, initial: str, missing: dict[str, str]) -> None:
+def note_missing(writer: ForecastWriter, row: int, initial: str, missing: dict[str, str]) -> None:
     """Keep why states of one forecast are missing, for a job that goes on behind it."""
     if missing:
-        write_json(writer.work / MISSING, missing_states(writer) | {initial: missing})
-
-
-def _difference(first: Description, other: Description) -> str:
-    """In words, what sets two lead times apart; empty where nothing does."""
-    names, others = ([variable.name for variable in each.variables] for each in (first, other))
-    return (
-        f"{', '.join(others)} instead of {', '.join(names)}" if names != others else first.grid.difference(other.grid)
-    )
-
-
-def _hours(lead: np.timedelta64) -> str:
-    return f"{lead / np.timedelta64(1, 'h'):g}"
+        member = "" if writer.members is None else f"member {row % writer.members}, "
+        noted = missing_states(writer)
+        named = {f"{member}{lead}": reason for lead, reason in missing.items()}
+        write_json(writer.work / MISSING, noted | {initial: noted.get(initial, {}) | named})

@@ -18,7 +18,7 @@ from weatherml.data.packing import Packing, unpack
 from weatherml.data.store import MARKER, Dataset, open_dataset, open_group, read_grid, verify_marker
 from weatherml.errors import BadDataError
 from weatherml.files import read_json
-from weatherml.forecast.store import DIMS, SCHEMA
+from weatherml.forecast.store import DIMS
 from weatherml.grid import Grid
 
 Array = npt.NDArray[Any]
@@ -52,7 +52,7 @@ def open_forecasts(path: Path) -> Forecasts:
     Raises:
         BadDataError: unfinished or damaged.
     """
-    verify_marker(path, "forecast", SCHEMA)
+    verify_marker(path, "forecast")
     group = open_group(path)
     return Forecasts(
         path=path,

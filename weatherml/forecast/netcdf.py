@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weatherml.files import remove
+from weatherml.files import remove, writing
 
 ROW = ("init_time", "member")
 
@@ -20,8 +20,9 @@ def to_netcdf(store: Path, path: Path) -> None:
             name: {"zlib": True, "complevel": 1, "chunksizes": (1,) * (array.ndim - 2) + array.shape[-2:]}
             for name, array in plain.data_vars.items()
             if "lead_time" in array.dims
-        }
+        } | {name: {"_FillValue": None} for name in plain.coords}  # CF: a coordinate is never missing
         plain.attrs = {
             key: value if isinstance(value, str | int | float) else repr(value) for key, value in plain.attrs.items()
         }
-        plain.to_netcdf(path, engine="netcdf4", encoding=encoding)
+        with writing(path):
+            plain.to_netcdf(path, engine="netcdf4", encoding=encoding)

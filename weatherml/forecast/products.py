@@ -146,8 +146,8 @@ def _event(variable: Variable, threshold: float) -> str:
 
 
 PRODUCTS: dict[str, Maker] = {
-    "mean": _of_fields("mean", "ensemble mean", mean, "member: mean"),
-    "spread": _of_fields("spread", "ensemble spread", spread, "member: standard_deviation"),
+    "mean": _of_fields("mean", "ensemble mean", mean, "realization: mean"),
+    "spread": _of_fields("spread", "ensemble spread", spread, "realization: standard_deviation"),
     "probability": _probabilities,
     "neighbourhood": _neighbourhood_probabilities,
     "pmm": _of_fields("pmm", "probability-matched mean", probability_matched_mean),

@@ -34,10 +34,10 @@ from weatherml.files import partial_path, publish, read_json, remove, tree_size,
 from weatherml.forecast.netcdf import to_netcdf
 from weatherml.forecast.state import State
 from weatherml.grid import Grid
+from weatherml.schema import KEY, SCHEMAS
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]
-SCHEMA = 1
 DIMS = ("init_time", "lead_time", "member")
 PROGRESS, STATE = "progress.json", "state.safetensors"
 SHARD_BYTES = 1 << 24
@@ -219,7 +219,7 @@ class ForecastWriter:
             for name in ("member", *(layer.name for layer in self.variables)):
                 remove(self.path / name)
         consolidate(self.path)
-        write_marker(self.path, "forecast", SCHEMA)
+        write_marker(self.path, "forecast")
         whole = self.path
         if self.output.suffix == ".nc":
             whole = self.work / "copy.nc"
@@ -233,7 +233,7 @@ class ForecastWriter:
 
     def _lay_out(self, dataset: Described, init_times: Array, leads: int, attributes: dict[str, Any]) -> None:
         group = zarr.open_group(str(self.path), mode="w", zarr_format=3)
-        group.attrs.update({"Conventions": CONVENTIONS, "schema": SCHEMA, **attributes})
+        group.attrs.update({"Conventions": CONVENTIONS, KEY: SCHEMAS["forecast"].current, **attributes})
         add_grid(group, dataset.grid)
         step = int(dataset.step / np.timedelta64(1, "s"))
         add_array(group, "lead_time", np.arange(1, leads + 1) * step, ("lead_time",), LEAD_ATTRIBUTES)

@@ -1,5 +1,6 @@
 """The family of metrics: one file a member, one import line each."""
 
+from weatherml.metrics import anomaly_correlation as anomaly_correlation
 from weatherml.metrics import bias as bias
 from weatherml.metrics import brier as brier
 from weatherml.metrics import brier_skill as brier_skill
@@ -15,6 +16,8 @@ from weatherml.metrics import log_spectral_distance as log_spectral_distance
 from weatherml.metrics import mae as mae
 from weatherml.metrics import nep_brier as nep_brier
 from weatherml.metrics import nmep_brier as nmep_brier
+from weatherml.metrics import object_count_ratio as object_count_ratio
+from weatherml.metrics import object_size_ratio as object_size_ratio
 from weatherml.metrics import pod as pod
 from weatherml.metrics import rank_histogram as rank_histogram
 from weatherml.metrics import rmse as rmse

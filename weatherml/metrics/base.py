@@ -44,7 +44,7 @@ class Metric(Config, ABC):
     Attributes:
         perfect: the value of a perfect forecast.
         needs_members: True for scores of ensembles alone.
-        of_anomalies: True for scores of departures from climatology, which `statistics` is then given.
+        of_anomalies: True for scores of departures from climatology: `statistics` is given those of the members' mean.
         by_condition: False for scores that mean nothing, or cost too much, on a part of the points or cases.
         units: the score's units; None for those of its variable.
     """

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
-from weatherml.metrics.reduce import area, area_sum, ensemble_mean, ratio
+from weatherml.metrics.reduce import area, area_sum, ensemble_error, ratio
 
 
 @METRICS.register("bias")
@@ -19,7 +19,7 @@ class Bias(Metric):
 
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Errors of the ensemble mean."""
-        error = ensemble_mean(forecast) - truth
+        error = ensemble_error(forecast, truth)
         return {"error": area_sum(error, mask, rows), "weight": area(mask, rows)}
 
     def value(self, sums: Statistics) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import Statistics
-from weatherml.metrics.reduce import area, area_sum
+from weatherml.metrics.reduce import area, area_dot, area_sum
 
 ROUNDING = 1e-12
 """A variance below this share of the mean square is that of a constant."""
@@ -15,8 +15,14 @@ ROUNDING = 1e-12
 
 def correlation_sums(a: Fields, b: Fields, mask: Tensor, rows: Tensor) -> Statistics:
     """First and second moments of two fields (L, H, W) float64."""
-    products = {"a": a, "b": b, "aa": a.square(), "bb": b.square(), "ab": a * b}
-    return {name: area_sum(values, mask, rows) for name, values in products.items()} | {"weight": area(mask, rows)}
+    means = {name: area_sum(values, mask, rows) for name, values in {"a": a, "b": b}.items()}
+    return means | uncentred_sums(a, b, mask, rows) | {"weight": area(mask, rows)}
+
+
+def uncentred_sums(a: Fields, b: Fields, mask: Tensor, rows: Tensor) -> Statistics:
+    """Second moments of two fields (L, H, W) float64."""
+    pairs = {"aa": (a, a), "bb": (b, b), "ab": (a, b)}
+    return {name: area_dot(*pair, mask, rows) for name, pair in pairs.items()}
 
 
 def correlation(sums: Statistics) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,12 +12,12 @@ from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
+from weatherml.metrics.blocks import by_points
+from weatherml.metrics.once import once
 from weatherml.metrics.reduce import area, area_sum, ratio
 from weatherml.metrics.sorting import sort_rows
 
 Array = npt.NDArray[Any]
-BLOCK = 1 << 14
-"""Points sorted at once: with twenty members they fit in a core's cache, where a pass over memory would rule."""
 
 
 @METRICS.register("crps")
@@ -39,23 +39,18 @@ class CRPS(Metric):
         return ratio(sums["crps"], sums["weight"])
 
 
+@once
 def fair_crps(forecast: Fields, truth: Fields) -> Fields:
     """Fair CRPS at each point; forecast (L, M, H, W), truth (L, H, W), result (L, H, W) float64."""
-    leads, members = forecast.shape[:2]
-    states, observed = forecast.reshape(leads, members, -1).numpy(), truth.reshape(leads, -1).numpy()
-    scores = np.empty(observed.shape)
-    for lead, start in product(range(leads), range(0, observed.shape[1], BLOCK)):
-        points = np.s_[start : start + BLOCK]
-        scores[lead, points] = _block(list(states[lead, :, points].copy()), observed[lead, points])
-    return torch.from_numpy(scores).view(truth.shape)
+    return torch.from_numpy(by_points(_block, forecast, truth, dtype=np.float64))
 
 
-def _block(members: list[Array], truth: Array) -> Array:
-    """Fair CRPS of some points from their members, which are changed.
+def _block(states: Array, truth: Array) -> Array:
+    """Fair CRPS of some points (N,) from their members (M, N).
 
     In ascending order x_(k), k = 1 .. M, the k-th gap is within k (M - k) of the pairs.
     """
-    count, term = len(members), np.empty_like(truth)
+    members, count, term = list(states.copy()), len(states), np.empty_like(truth)
     total = np.zeros_like(truth)
     for member in members:
         total += np.abs(np.subtract(member, truth, out=term), out=term)

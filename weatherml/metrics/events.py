@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import Metric, Statistics
+from weatherml.metrics.blocks import by_points
 from weatherml.metrics.once import once
-from weatherml.metrics.reduce import area, area_sum, known
+from weatherml.metrics.reduce import area, complete, histogram, members
 from weatherml.variables import Variable
 
+Array = npt.NDArray[Any]
 Side = Literal["above", "below"]
 
 
@@ -83,20 +88,50 @@ def event_share(values: Fields, mask: Tensor, threshold: float, side: Side) -> F
 
     The threshold itself counts, as in pysteps; unknown points have no event.
     """
-    event = occurs(values, threshold, side).float()
-    return known(event if values.ndim == mask.ndim else event.mean(1), mask)
+    count = torch.from_numpy(event_count(values, mask, threshold, side).astype(np.float32))
+    return count / members(values).shape[1]
 
 
 @once
-def occurs(values: Fields, threshold: float, side: Side) -> Tensor:
+def event_count(values: Fields, mask: Tensor, threshold: float, side: Side) -> Array:
+    """Members (L, M, H, W) with the event, of a field (L, H, W) one or none: (L, H, W) unsigned whole numbers."""
+    bits = event_bits(values, threshold, side)
+    count = np.bitwise_count(bits).sum(1, dtype=np.min_scalar_type(8 * bits.shape[1]))
+    return np.asarray(count if complete(mask) else count * mask.numpy())
+
+
+@once
+def event_bits(values: Fields, threshold: float, side: Side) -> Array:
+    """Which members (L, M, H, W) have the event, a bit each: (L, ceil(M / 8), H, W) uint8; of a field one bit."""
+    forecast = members(values)
+    planes = -(-forecast.shape[1] // 8)
+
+    def packed(states: Array) -> Array:
+        bits = np.zeros((planes, states.shape[1]), np.uint8)
+        for member, state in enumerate(states):
+            bits[member // 8] |= occurs(state, threshold, side).view(np.uint8) << np.uint8(member % 8)
+        return bits
+
+    return by_points(packed, forecast, dtype=np.uint8, planes=(planes,))
+
+
+def occurs(values: Array, threshold: float, side: Side) -> Array:
     """Where the event is, bool; nowhere that is unknown."""
-    return values >= threshold if side == "above" else values <= threshold
+    return np.asarray(values >= threshold if side == "above" else values <= threshold)
 
 
 @once
-def event_area(values: Fields, mask: Tensor, rows: Tensor, *, threshold: float, side: Side) -> Tensor:
-    """Area of the event, (L,)."""
-    return area_sum(event_share(values, mask, threshold, side), mask, rows)
+def probability_table(
+    forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor, *, threshold: float, side: Side
+) -> Statistics:
+    """Area by the number k of members with the event: `forecasts` of all points, `events` of those where it came.
+
+    Each (L, M + 1); forecast (L, M, H, W), truth (L, H, W).
+    """
+    bins = forecast.shape[1] + 1
+    count, came = (event_count(values, mask, threshold, side).astype(np.int16) for values in (forecast, truth))
+    area_of = histogram(count + bins * came, mask, rows, 2 * bins).view(-1, 2, bins)
+    return {"forecasts": area_of.sum(1), "events": area_of[:, 1]}
 
 
 @once
@@ -104,11 +139,12 @@ def contingency(
     forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor, *, threshold: float, side: Side
 ) -> Statistics:
     """Area of hits, misses and false alarms, and in all, each (L,); forecast (L, M, H, W), truth (L, H, W)."""
-    both = event_share(forecast, mask, threshold, side) * event_share(truth, mask, threshold, side)
-    hits = area_sum(both, mask, rows)
+    table = probability_table(forecast, truth, mask, rows, threshold=threshold, side=side)
+    probability = torch.linspace(0, 1, forecast.shape[1] + 1, dtype=torch.float64)
+    hits, forecasts = table["events"] @ probability, table["forecasts"] @ probability
     return {
         "hits": hits,
-        "misses": event_area(truth, mask, rows, threshold=threshold, side=side) - hits,
-        "false_alarms": event_area(forecast, mask, rows, threshold=threshold, side=side) - hits,
+        "misses": table["events"].sum(-1) - hits,
+        "false_alarms": forecasts - hits,
         "weight": area(mask, rows),
     }

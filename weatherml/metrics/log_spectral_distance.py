@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import lru_cache
+from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
 import torch
 from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
 from weatherml.metrics.once import once
-from weatherml.metrics.reduce import known
+from weatherml.metrics.reduce import members
 
+Array = npt.NDArray[Any]
 LIMIT_DB = 60.0
 
 
@@ -25,6 +30,7 @@ class LogSpectralDistance(Metric):
     """
 
     units: ClassVar[str | None] = "dB"
+    by_condition: ClassVar[bool] = False
 
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:  # noqa: ARG002
         """The power of both at each radial wavenumber, (L, bins)."""
@@ -46,44 +52,69 @@ def power_spectrum(values: Fields, mask: Tensor) -> Tensor:
     The field's plane is removed and the rest goes through a Hann window, since an archive's cut-out is not
     periodic. Unknown points take the mean of the known ones. Of members, the mean power.
     """
-    mask = mask if values.ndim == mask.ndim else mask.unsqueeze(1)
-    flat = detrend(anomaly(values, mask))
-    window = torch.outer(*(torch.hann_window(size + 2, periodic=False)[1:-1] for size in flat.shape[-2:]))
-    waves = torch.view_as_real(torch.fft.rfft2(flat * window))
-    spectrum = radial_sum(waves.square().sum(-1), flat.shape[-1])
-    return spectrum if values.ndim == 3 else spectrum.mean(1)
+    leads = zip(members(values).numpy(), mask.numpy(), strict=True)
+    spectra = [mean_power(fields, known) for fields, known in leads]
+    return torch.from_numpy(np.stack(spectra))
 
 
-def anomaly(values: Fields, mask: Tensor) -> Fields:
+def mean_power(fields: Array, known: Array) -> Array:
+    """The mean spectrum (N // 2,) of fields (M, H, W), one at a time."""
+    lengths = fast_lengths(*known.shape)
+    window = np.outer(*(np.hanning(size + 2)[1:-1] for size in known.shape)).astype(fields.dtype)
+    power = np.zeros((lengths[0], lengths[1] // 2 + 1), fields.dtype)
+    for field in fields:
+        waves = scipy.fft.rfft2(detrend(anomaly(field, known)) * window, lengths)
+        power += np.square(waves.real)
+        power += np.square(waves.imag)
+    padding = np.prod(lengths) / known.size  # as much finer are the wavenumbers
+    return radial_sum(power, lengths[1], min(known.shape)) / (len(fields) * padding)
+
+
+def fast_lengths(*shape: int) -> tuple[int, ...]:
+    """Sizes at or just above `shape` without large prime factors: padded to them, a transform is five times faster."""
+    return tuple(scipy.fft.next_fast_len(size, real=True) for size in shape)
+
+
+def anomaly(field: Array, known: Array) -> Array:
     """Difference from the mean of the known points, 0 at unknown ones; a constant field is 0 everywhere."""
-    valid = known(values, mask)
-    count = mask.sum((-2, -1), keepdim=True).clamp_min(1)
-    mean = (valid.sum((-2, -1), keepdim=True, dtype=torch.float64) / count).to(values.dtype)
-    rest = known(valid - mean, mask)
-    rounding = 1e-6 * mean.abs()
-    return torch.where(rest.abs().amax((-2, -1), keepdim=True) > rounding, rest, 0)
+    valid = field if known.all() else np.where(known, field, 0)
+    mean = valid.sum(dtype=np.float64) / max(int(known.sum()), 1)
+    rest = valid - field.dtype.type(mean)
+    if valid is not field:
+        rest *= known
+    rounding = 1e-6 * abs(mean)
+    return rest if max(rest.max(), -rest.min()) > rounding else np.zeros_like(rest)
 
 
-def detrend(values: Fields) -> Fields:
+def detrend(field: Array) -> Array:
     """The field less its least-squares plane; the axes of a full grid are orthogonal, so one after the other."""
-    for axis in (-2, -1):
-        ramp = torch.linspace(-1, 1, values.shape[axis], dtype=values.dtype)
-        profile = values.mean(-3 - axis)  # along this axis: the mean over the other one
-        slope = (profile * ramp).mean(-1, keepdim=True) / ramp.square().mean().clamp_min(1e-12)
-        plane = slope * ramp
-        values = values - (plane.unsqueeze(-1) if axis == -2 else plane.unsqueeze(-2))
-    return values - values.mean((-2, -1), keepdim=True)
+    slopes = [_slope(field.mean(other), field.shape[axis]) for axis, other in ((0, 1), (1, 0))]
+    return np.asarray(field - (slopes[0][:, None] + field.mean(dtype=np.float64).astype(field.dtype)) - slopes[1])
 
 
-def radial_sum(power: Tensor, width: int) -> Tensor:
-    """Sum (..., H, W // 2 + 1) of one half-plane over rings of wavenumber: (..., min(H, W) // 2) float64."""
-    height = power.shape[-2]
-    size = min(height, width)
-    k_y = torch.fft.fftfreq(height).unsqueeze(-1) * size
-    k_x = torch.fft.rfftfreq(width) * size
-    ring = (k_y.square() + k_x.square()).sqrt().round().long().flatten()
+def _slope(profile: Array, size: int) -> Array:
+    """The least-squares line, without its mean, through the means along an axis."""
+    ramp = np.linspace(-1, 1, size, dtype=profile.dtype)
+    return np.asarray((profile * ramp).mean() / max(np.square(ramp).mean(), 1e-12) * ramp)
+
+
+def radial_sum(power: Array, width: int, size: int) -> Array:
+    """Sum (H, W // 2 + 1) of one half-plane over rings of 1 .. size // 2 cycles per `size` cells: (size // 2,) float64.
+
+    Args:
+        power: of the transform along rows of `width` cells.
+        width: W.
+        size: the cells that wavenumbers count in.
+    """
     # columns between the first and the Nyquist one stand for their mirror images too
-    twice = torch.where((k_x > 0) & (k_x < size / 2), 2.0, 1.0)
-    flat = (power * twice).flatten(-2).flatten(0, -2).T.double().contiguous()
-    sums = torch.zeros(int(ring.max()) + 1, flat.shape[1], dtype=torch.float64).index_add_(0, ring, flat)
-    return sums[1 : size // 2 + 1].T.reshape(*power.shape[:-2], size // 2)
+    k_x = np.fft.rfftfreq(width)
+    twice = np.where((k_x > 0) & (k_x < 0.5), 2.0, 1.0)
+    sums = np.bincount(rings(len(power), width, size), (power * twice).ravel(), minlength=size // 2 + 1)
+    return sums[1 : size // 2 + 1]
+
+
+@lru_cache(maxsize=1)
+def rings(height: int, width: int, size: int) -> Array:
+    """The ring of each wave of a half-plane, (H (W // 2 + 1),) int64: cycles per `size` cells, rounded."""
+    k_y, k_x = np.fft.fftfreq(height) * size, np.fft.rfftfreq(width) * size
+    return np.asarray(np.hypot(k_y[:, None], k_x).round().astype(np.int64).ravel())

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
-from weatherml.metrics.reduce import area, area_sum, ensemble_mean, ratio
+from weatherml.metrics.reduce import area, area_sum, ensemble_error, ratio
 
 
 @METRICS.register("mae")
@@ -19,7 +19,7 @@ class MAE(Metric):
 
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Absolute errors of the ensemble mean."""
-        absolute_error = (ensemble_mean(forecast) - truth).abs()
+        absolute_error = ensemble_error(forecast, truth).abs()
         return {"absolute_error": area_sum(absolute_error, mask, rows), "weight": area(mask, rows)}
 
     def value(self, sums: Statistics) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,12 +13,15 @@ from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import Metric
-from weatherml.metrics.events import EventMetric, Side, events, number_name, occurs
+from weatherml.metrics.events import EventMetric, Side, event_bits, event_count, events, number_name
 from weatherml.metrics.once import once
+from weatherml.metrics.reduce import complete, members
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]
 EVERY = slice(None)
+STRIP = 1 << 15
+"""Points of a strip of rows."""
 WHOLE_IN_FLOAT32 = 1 << 24
 """Whole numbers up to here are exact in float32."""
 
@@ -31,6 +35,7 @@ class NeighbourhoodMetric(EventMetric):
         spacing_km: of the grid, for the name; None names the width in cells.
     """
 
+    by_condition: ClassVar[bool] = False
     widths: ClassVar[tuple[int, ...]] = (3, 9, 27)
     width: PositiveInt
     spacing_km: PositiveFloat | None = None
@@ -64,11 +69,11 @@ def fractions(values: Fields, mask: Tensor, threshold: float, side: Side, width:
     Beyond the edge, and at unknown points, no event occurs.
     """
     found = torch.from_numpy(counts(values, mask, threshold, side, width))
-    return found.double() / (members(values, mask) * width**2)
+    return found.double() / (members(values).shape[1] * width**2)
 
 
 def counts(values: Fields, mask: Tensor, threshold: float, side: Side, width: int, *, rows: slice = EVERY) -> Array:
-    """Points of the neighbourhoods with the event, (L, H, W), whole numbers; of (L, M, H, W) all members' together.
+    """Points of the neighbourhoods with the event, (L, H, W) float32; of (L, M, H, W) all members' together.
 
     Not remembered: memory that is new each time costs more than the sums.
 
@@ -80,10 +85,16 @@ def counts(values: Fields, mask: Tensor, threshold: float, side: Side, width: in
         width: of the neighbourhoods, odd.
         rows: of the points; all of them, unless who asks has use for some at a time.
     """
-    sums, reach = integral(values, mask, threshold, side).numpy(), width // 2
+    sums, reach = integral(values, mask, threshold, side), width // 2
     start, stop, _ = rows.indices(sums.shape[-2] - 1)
     beyond, first = (_rows(sums, start + shift, stop + shift) for shift in (reach + 1, -reach))
-    return window_sum(beyond - first, reach)
+    return window_sum(beyond - first, reach).astype(np.float32, copy=False)
+
+
+def strips(height: int, width: int) -> Iterator[slice]:
+    """Stretches of a grid's rows that stay in a core's cache from the sums to the squares."""
+    step = max(1, STRIP // width)
+    return (slice(start, min(start + step, height)) for start in range(0, height, step))
 
 
 def _rows(sums: Array, start: int, stop: int) -> Array:
@@ -94,50 +105,45 @@ def _rows(sums: Array, start: int, stop: int) -> Array:
     return sums[:, np.arange(start, stop).clip(0, height - 1)]
 
 
-def members(values: Fields, mask: Tensor) -> int:
-    """M of (L, M, H, W) values; 1 of a field (L, H, W) like the mask."""
-    return 1 if values.ndim == mask.ndim else values.shape[1]
-
-
 @once
 def known_fractions(mask: Tensor, width: int) -> Tensor:
     """Share of each point's neighbourhood that is known and inside the grid, (L, H, W) float64."""
     return fractions(mask.float(), mask, 1.0, "above", width)
 
 
-@once
-def anywhere(values: Fields, mask: Tensor, threshold: float, side: Side, width: int) -> Tensor:
-    """Share of members with the event anywhere in each point's neighbourhood, (L, H, W); of a field, whether."""
-    event = occurring(values, mask, threshold, side)
-    near = dilate(dilate(event, -2, width), -1, width).float()
-    return near if values.ndim == mask.ndim else near.mean(1)
+def anywhere(values: Fields, mask: Tensor, threshold: float, side: Side, width: int) -> Fields:
+    """Share of members, or whether a field, has the event anywhere in the neighbourhood: (L, H, W) float32."""
+    bits = event_bits(values, threshold, side)
+    if not complete(mask):
+        bits = bits * mask.unsqueeze(1).numpy()
+    near = np.bitwise_count(dilate(dilate(bits, -2, width), -1, width)).sum(1, dtype=np.float32)
+    return torch.from_numpy(near) / members(values).shape[1]
 
 
-def dilate(event: Tensor, axis: int, width: int) -> Tensor:
-    """Whether any cell of a window of odd `width` along `axis` is True."""
-    reach = width // 2
-    edge = torch.zeros_like(event.narrow(axis, 0, 1)).repeat_interleave(reach, axis)
-    near, seen = torch.cat([edge, event, edge], axis), 1
+def dilate(bits: Array, axis: int, width: int) -> Array:
+    """Each bit wherever a window of odd `width` along `axis` has it: all members in one pass."""
+    near, seen = np.pad(bits, [(width // 2 if at == axis % bits.ndim else 0,) * 2 for at in range(bits.ndim)]), 1
     while seen < width:  # the cells that each one has seen double
         step = min(seen, width - seen)
-        size = near.shape[axis] - step
-        near = near.narrow(axis, 0, size) | near.narrow(axis, step, size)
+        near = _along(near, axis, 0, -step) | _along(near, axis, step, None)
         seen += step
     return near
 
 
+def _along(values: Array, axis: int, start: int, stop: int | None) -> Array:
+    return values[(..., slice(start, stop), *[EVERY] * (-1 - axis))]
+
+
 @once
-def integral(values: Fields, mask: Tensor, threshold: float, side: Side) -> Tensor:
-    """The event's counts over all rows and columns before each: (L, H + 1, W + 1), exact."""
-    event = occurring(values, mask, threshold, side)
-    count = event if event.ndim == mask.ndim else event[:, 0] if event.shape[1] == 1 else event.sum(1)
-    precise = torch.float32 if event[0].numel() < WHOLE_IN_FLOAT32 else torch.float64
-    return torch.nn.functional.pad(count.cumsum(-1, dtype=precise).cumsum(-2), (1, 0, 1, 0))
-
-
-def occurring(values: Fields, mask: Tensor, threshold: float, side: Side) -> Tensor:
-    """Where the event is and the point known: bool, of the shape of the values."""
-    return occurs(values, threshold, side) & (mask if values.ndim == mask.ndim else mask.unsqueeze(1))
+def integral(values: Fields, mask: Tensor, threshold: float, side: Side) -> Array:
+    """The event's counts over all rows and columns before each: (L, H + 1, W + 1), float32 where that is exact."""
+    count = event_count(values, mask, threshold, side)
+    leads, height, width = count.shape
+    sums = np.zeros((leads, height + 1, width + 1), np.int32)
+    np.cumsum(count, -1, dtype=np.int32, out=sums[:, 1:, 1:])
+    for row in range(1, height):  # five times faster than numpy's cumsum along columns
+        sums[:, row + 1] += sums[:, row]
+    return sums.astype(np.float32) if sums[:, -1, -1].max() < WHOLE_IN_FLOAT32 else sums
 
 
 def window_sum(sums: Array, reach: int) -> Array:

@@ -9,7 +9,7 @@ from torch import Tensor
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Statistics
 from weatherml.metrics.neighbourhood import NeighbourhoodMetric, anywhere
-from weatherml.metrics.reduce import area, area_sum, ratio
+from weatherml.metrics.reduce import area, area_dot, ratio
 
 
 @METRICS.register("nmep_brier")
@@ -24,8 +24,8 @@ class NMEPBrier(NeighbourhoodMetric):
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Squared differences."""
         event = (self.threshold, self.side, self.width)
-        difference = anywhere(forecast, mask, *event) - anywhere(truth, mask, *event)
-        return {"squared_difference": area_sum(difference.square(), mask, rows), "weight": area(mask, rows)}
+        difference = (anywhere(forecast, mask, *event) - anywhere(truth, mask, *event)).double()
+        return {"squared_difference": area_dot(difference, difference, mask, rows), "weight": area(mask, rows)}
 
     def value(self, sums: Statistics) -> Tensor:
         """Their mean."""

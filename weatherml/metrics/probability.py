@@ -9,9 +9,7 @@ from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import Statistics
-from weatherml.metrics.events import EventMetric, Side, event_share
-from weatherml.metrics.once import once
-from weatherml.metrics.reduce import histogram, point_weights
+from weatherml.metrics.events import EventMetric, probability_table
 
 
 class ProbabilityMetric(EventMetric):
@@ -26,20 +24,6 @@ class ProbabilityMetric(EventMetric):
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Area by the number of members with the event: of all points, and of those where it came."""
         return probability_table(forecast, truth, mask, rows, threshold=self.threshold, side=self.side)
-
-
-@once
-def probability_table(
-    forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor, *, threshold: float, side: Side
-) -> Statistics:
-    """`forecasts` and `events`, each (L, M + 1) area by k; forecast (L, M, H, W), truth (L, H, W)."""
-    members = forecast.shape[1]
-    count = (event_share(forecast, mask, threshold, side) * members).round().long()
-    weights = point_weights(mask, rows)
-    return {
-        "forecasts": histogram(count, weights, members + 1),
-        "events": histogram(count, weights * event_share(truth, mask, threshold, side), members + 1),
-    }
 
 
 def probabilities(sums: Statistics) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
-from weatherml.metrics.reduce import area, area_sum, ensemble_mean, ratio
+from weatherml.metrics.reduce import area, area_dot, ensemble_error, ratio
 
 
 @METRICS.register("rmse")
@@ -19,8 +19,8 @@ class RMSE(Metric):
 
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Squared errors of the ensemble mean."""
-        squared_error = (ensemble_mean(forecast) - truth).square()
-        return {"squared_error": area_sum(squared_error, mask, rows), "weight": area(mask, rows)}
+        error = ensemble_error(forecast, truth)
+        return {"squared_error": area_dot(error, error, mask, rows), "weight": area(mask, rows)}
 
     def value(self, sums: Statistics) -> Tensor:
         """The root of their mean."""

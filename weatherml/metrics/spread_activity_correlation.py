@@ -10,7 +10,7 @@ from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
 from weatherml.metrics.correlation import correlation, correlation_sums
 from weatherml.metrics.events import Side
-from weatherml.metrics.reduce import ensemble_variance
+from weatherml.metrics.reduce import ensemble_spread
 from weatherml.variables import Variable
 
 
@@ -37,7 +37,7 @@ class SpreadActivityCorrelation(Metric):
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Moments of spread and activity."""
         activity = truth.double() if self.side == "above" else -truth.double()
-        return correlation_sums(ensemble_variance(forecast).sqrt(), activity, mask, rows)
+        return correlation_sums(ensemble_spread(forecast), activity, mask, rows)
 
     def value(self, sums: Statistics) -> Tensor:
         """The correlation."""

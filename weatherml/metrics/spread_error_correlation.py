@@ -9,7 +9,7 @@ from torch import Tensor
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
 from weatherml.metrics.correlation import correlation, correlation_sums
-from weatherml.metrics.reduce import ensemble_mean, ensemble_variance
+from weatherml.metrics.reduce import ensemble_error, ensemble_spread
 
 
 @METRICS.register("spread_error_correlation")
@@ -25,8 +25,7 @@ class SpreadErrorCorrelation(Metric):
 
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Moments of spread and error."""
-        spread = ensemble_variance(forecast).sqrt()
-        return correlation_sums(spread, (ensemble_mean(forecast) - truth).abs(), mask, rows)
+        return correlation_sums(ensemble_spread(forecast), ensemble_error(forecast, truth).abs(), mask, rows)
 
     def value(self, sums: Statistics) -> Tensor:
         """The correlation."""

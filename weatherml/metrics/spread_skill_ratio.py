@@ -8,7 +8,7 @@ from torch import Tensor
 
 from weatherml.fields import Fields
 from weatherml.metrics.base import METRICS, Metric, Statistics
-from weatherml.metrics.reduce import area_sum, ensemble_mean, ensemble_variance, ratio
+from weatherml.metrics.reduce import area_dot, area_sum, ensemble_error, ensemble_variance, ratio
 
 
 @METRICS.register("spread_skill_ratio")
@@ -24,9 +24,9 @@ class SpreadSkillRatio(Metric):
     def statistics(self, forecast: Fields, truth: Fields, mask: Tensor, rows: Tensor) -> Statistics:
         """Variances, already times (M + 1) / M, and squared errors of the ensemble mean."""
         members = forecast.shape[1]
-        variance = ensemble_variance(forecast) * ((members + 1) / members)
-        squared_error = (ensemble_mean(forecast) - truth).square()
-        return {"variance": area_sum(variance, mask, rows), "squared_error": area_sum(squared_error, mask, rows)}
+        variance = area_sum(ensemble_variance(forecast), mask, rows) * ((members + 1) / members)
+        error = ensemble_error(forecast, truth)
+        return {"variance": variance, "squared_error": area_dot(error, error, mask, rows)}
 
     def value(self, sums: Statistics) -> Tensor:
         """The root of the ratio of the means."""

@@ -34,9 +34,13 @@ class Calibration:
         change = (f"{name} {self.before[name]:.2f} -> {self.after[name]:.2f}" for name in self.before)
         return f"calibrated on the validation part, spread over error: {', '.join(change)}"
 
+    def settings(self) -> dict[str, Any]:
+        """As JSON types."""
+        return asdict(self) | {"temperature": list(self.temperature)}
+
     def save(self, run: Path) -> None:
         """Write it into a run."""
-        write_json(run / FILE, asdict(self))
+        write_json(run / FILE, self.settings())
 
     @classmethod
     def load(cls, run: Path) -> Calibration | None:
@@ -47,8 +51,16 @@ class Calibration:
         """
         if not (run / FILE).is_file():
             return None
-        known: dict[str, Any] = read_json(run / FILE)
+        return cls.from_settings(read_json(run / FILE), run / FILE)
+
+    @classmethod
+    def from_settings(cls, known: dict[str, Any], path: Path) -> Calibration:
+        """The inverse of `settings`; `path` is where they stand.
+
+        Raises:
+            BadDataError: settings that do not read.
+        """
         try:
             return cls(**known | {"temperature": tuple(known["temperature"])})
         except (KeyError, TypeError) as error:
-            raise BadDataError(f"{run / FILE}: no calibration ({error}); remove it, or train again") from None
+            raise BadDataError(f"{path}: no calibration ({error}); remove it, or train again") from None

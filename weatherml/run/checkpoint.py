@@ -11,11 +11,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from weatherml.errors import BadDataError
-from weatherml.files import partial_path, publish, read_json, remove, write_json
+from weatherml.files import partial_path, publish, remove, writing
+from weatherml.seal import file_hashes, read_description, require_unchanged, write_description
 
-SCHEMA = 1
 MARKER = "complete.json"
 KEPT = 2
+AGAIN = "remove it to go on from the one before"
 Weights = dict[str, Tensor]
 
 
@@ -44,16 +45,30 @@ def save(folder: Path, checkpoint: Checkpoint, *, name: str | None = None) -> Pa
     partial = partial_path(path)
     remove(partial)
     partial.mkdir(parents=True)
-    save_file(plain(checkpoint.average), partial / "average.safetensors")
-    if checkpoint.optimizer is not None:
-        save_file(plain(checkpoint.weights), partial / "weights.safetensors")
-        torch.save(checkpoint.optimizer, partial / "optimizer.pt")
-    write_json(partial / MARKER, {"schema": SCHEMA, "step": checkpoint.step, "progress": checkpoint.progress})
+    with writing(path):
+        save_file(plain(checkpoint.average), partial / "average.safetensors")
+        if checkpoint.optimizer is not None:
+            save_file(plain(checkpoint.weights), partial / "weights.safetensors")
+            torch.save(checkpoint.optimizer, partial / "optimizer.pt")
+    files = file_hashes(partial, sorted(file.name for file in partial.iterdir()))
+    marker = {"step": checkpoint.step, "progress": checkpoint.progress, "files": files}
+    write_description(partial / MARKER, "checkpoint", marker)
     publish(partial, path)
     if name is None:
         for old in steps(folder)[:-KEPT]:
             remove(folder / f"step-{old}")
     return path
+
+
+def verify(path: Path) -> dict[str, Any]:
+    """What the marker of a checkpoint says, its files held against their hashes (the first checkpoints kept none).
+
+    Raises:
+        BadDataError: unfinished, of another schema, or changed since it was written.
+    """
+    marker = read_description(path / MARKER, "checkpoint")
+    require_unchanged(path, marker["files"], AGAIN)
+    return marker
 
 
 def load(path: Path) -> Checkpoint:
@@ -62,9 +77,7 @@ def load(path: Path) -> Checkpoint:
     Raises:
         BadDataError: unfinished, of another schema, or a file that does not read.
     """
-    marker = read_json(path / MARKER)
-    if not isinstance(marker, dict) or marker.get("schema") != SCHEMA:
-        raise BadDataError(f"{path}: not a checkpoint of schema {SCHEMA}; train again")
+    marker = verify(path)
     try:
         average = load_file(path / "average.safetensors")
         resumable = (path / "optimizer.pt").exists()
@@ -72,7 +85,7 @@ def load(path: Path) -> Checkpoint:
         optimizer = torch.load(path / "optimizer.pt", weights_only=True, map_location="cpu") if resumable else None
     except Exception as error:  # noqa: BLE001 - safetensors' errors, and the unpickler's of what it refuses to load
         reason = " ".join(str(error).split())[:200]
-        raise BadDataError(f"{path}: does not read ({reason}); remove it to go on from the one before") from None
+        raise BadDataError(f"{path}: does not read ({reason}); {AGAIN}") from None
     return Checkpoint(
         step=marker["step"], weights=weights, average=average, optimizer=optimizer, progress=marker["progress"]
     )

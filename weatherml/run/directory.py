@@ -1,4 +1,4 @@
-"""A run on disk: what it was trained on and with, and its checkpoints."""
+"""A run on disk, a directory or one file: what it was trained on and with, and its checkpoints."""
 
 from __future__ import annotations
 
@@ -22,16 +22,20 @@ from weatherml.files import read_json, write_json, write_text
 from weatherml.models.base import GenerativeModel, Model
 from weatherml.models.diffusion import DiffusionModel
 from weatherml.run import checkpoint
+from weatherml.run.bundle import SUFFIX, Bundle, read_bundle
 from weatherml.run.calibration import Calibration
 from weatherml.run.experiment import Experiment
-from weatherml.run.lineage import SCHEMA, Lineage
+from weatherml.run.lineage import Lineage
 from weatherml.run.sequences import SequenceLineage
 from weatherml.samplers.base import Sampler
+from weatherml.seal import file_hashes, read_description, require_unchanged, write_description
 
 logger = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
 """What training logs, a line of JSON each time, in a run directory."""
+FROZEN = ("config.yaml",)
+"""What never changes once a run has begun."""
 LIBRARIES = ("weatherml", "torch", "numpy", "zarr", "xarray", "lightning-fabric")
 
 
@@ -89,10 +93,32 @@ class Run:
         before = read_json(path) if path.exists() else {}
         write_json(path, before | changes | {"updated": datetime.now(UTC).isoformat(timespec="seconds")})
 
+    @property
+    def learns(self) -> bool:
+        """Whether its model has weights to learn, and so checkpoints."""
+        kind = type(self.experiment.model)
+        return kind.trainable or kind.fitted
+
     def latest(self) -> checkpoint.Checkpoint | None:
         """The newest finished checkpoint; None before the first."""
         found = checkpoint.steps(self.checkpoints)
         return checkpoint.load(self.checkpoints / f"step-{found[-1]}") if found else None
+
+    def best(self) -> checkpoint.Checkpoint:
+        """The checkpoint to forecast with: the best, or else the latest.
+
+        Raises:
+            MissingInputError: nothing was saved yet.
+        """
+        best = self.checkpoints / "best"
+        saved = checkpoint.load(best) if best.exists() else self.latest()
+        if saved is None:
+            raise MissingInputError(f"{self.path}: no checkpoint yet; train it first")
+        return saved
+
+    def calibration(self) -> Calibration | None:
+        """What was fitted after training; None where nothing was."""
+        return Calibration.load(self.path)
 
     def build_model(self, sampler: Sampler | None = None) -> Model:
         """The network with fresh weights.
@@ -116,18 +142,14 @@ class Run:
             BadDataError: weights that do not fit the configuration.
         """
         model = self.build_model(sampler)
-        if type(self.experiment.model).trainable or type(self.experiment.model).fitted:
-            best = self.checkpoints / "best"
-            saved = checkpoint.load(best) if best.exists() else self.latest()
-            if saved is None:
-                raise MissingInputError(f"{self.path}: no checkpoint yet; train it first")
-            load_weights(model, saved.average, self.path)
+        if self.learns:
+            load_weights(model, self.best().average, self.path)
         if isinstance(model, GenerativeModel):
             self._calibrate(model, sampler or self.experiment.sampler)
         return model.eval()
 
     def _calibrate(self, model: GenerativeModel, sampler: Sampler | None) -> None:
-        fit = Calibration.load(self.path)
+        fit = self.calibration()
         if fit is None:
             return
         if fit.sampler == (sampler.settings() if sampler else None):
@@ -136,8 +158,50 @@ class Run:
             logger.warning("%s: calibrated for another sampler; the spread is as it was learnt", self.path)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BundledRun(Run):
+    """A run in one file, to forecast with.
+
+    Attributes:
+        bundle: what the file holds.
+    """
+
+    bundle: Bundle
+
+    def status(self) -> dict[str, Any]:
+        """The run directory's, when it was exported."""
+        return dict(self.bundle.document["status"])
+
+    def best(self) -> checkpoint.Checkpoint:
+        """The weights to forecast with."""
+        weights = self.bundle.weights
+        return checkpoint.Checkpoint(
+            step=self.bundle.document["step"], weights=weights, average=weights, optimizer=None, progress={}
+        )
+
+    def calibration(self) -> Calibration | None:
+        """What was fitted after training; None where nothing was."""
+        fit = self.bundle.document["calibration"]
+        return Calibration.from_settings(fit, self.path) if fit else None
+
+    def require_whole(self) -> None:
+        """Raise where what the methods read is not there, or the weights do not fit the model."""
+        if not {"state", "step"} <= self.status().keys():
+            raise BadDataError(f"{self.path}: its status lacks the state or step; make it again with `wml export`")
+        self.calibration()
+        with torch.device("meta"):  # before a byte is reserved: a stranger's file may ask for any size
+            model = self.experiment.model.build(self.lineage.model_shape(self.experiment))
+        require_fitting(model, self.best().average, self.path)
+
+
 def load_weights(model: Model, weights: checkpoint.Weights, path: Path) -> None:
     """Load weights by name, or raise BadDataError with the first difference."""
+    require_fitting(model, weights, path)
+    model.load_state_dict(weights)
+
+
+def require_fitting(model: Model, weights: checkpoint.Weights, path: Path) -> None:
+    """Raise BadDataError with the first difference in name or size."""
     ours = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     theirs = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(ours.keys() | theirs.keys()):
@@ -146,7 +210,6 @@ def load_weights(model: Model, weights: checkpoint.Weights, path: Path) -> None:
                 f"{path}: weight {name} is {theirs.get(name, 'absent')}, the model has {ours.get(name, 'none')}; "
                 "the checkpoint is of another configuration"
             )
-    model.load_state_dict(weights)
 
 
 def create_run(path: Path, experiment: Experiment, dataset: Dataset | SequenceDataset) -> Run:
@@ -155,7 +218,7 @@ def create_run(path: Path, experiment: Experiment, dataset: Dataset | SequenceDa
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     write_text(path / "config.yaml", dump(experiment.settings()))
     write_json(path / "environment.json", environment())
-    write_json(path / "data.json", run.lineage.settings())
+    write_description(path / "data.json", "run", run.lineage.settings() | {"files": file_hashes(path, FROZEN)})
     run.set_status(state="created", step=0)  # last: a folder with it is a run
     return run
 
@@ -196,7 +259,7 @@ def first_difference(ours: dict[str, Any], theirs: dict[str, Any], at: str = "")
 
 
 def open_run(path: str | Path) -> Run:
-    """Open a run directory.
+    """Open a run: a directory that `wml train` made, or a file that `wml export` made of one.
 
     Raises:
         MissingInputError: nothing there.
@@ -205,17 +268,45 @@ def open_run(path: str | Path) -> Run:
     path = Path(path)
     if not path.exists():
         raise MissingInputError(f"{path}: no such run; make one with `wml train`")
+    return _open_bundle(path) if path.is_file() else _open_directory(path)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a run lies at `path`, or a file that may hold one."""
+    return (path / "status.json").is_file() or (path.suffix == SUFFIX and path.is_file())
+
+
+def _open_directory(path: Path) -> Run:
     if not (path / "status.json").is_file():
         raise BadDataError(f"{path}: not a run (no status.json); give the folder that `wml train` made")
-    data = read_json(path / "data.json")
-    if data.get("schema") != SCHEMA:
-        raise BadDataError(f"{path}: a run of schema {data.get('schema')}, this version reads {SCHEMA}; train again")
-    kind = Lineage if data.get("task", "forecast") == "forecast" else SequenceLineage
+    data = read_description(path / "data.json", "run")
     try:
         settings = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
-        return Run(path=path, experiment=parse(Experiment, settings), lineage=kind.from_settings(data))
-    except (OSError, yaml.YAMLError, ConfigError, KeyError, TypeError) as error:
-        raise BadDataError(f"{path}: its files do not read ({error}); restore them or train again") from None
+        run = Run(path=path, experiment=parse(Experiment, settings), lineage=_lineage(data))
+    except Exception as error:  # noqa: BLE001 - whatever a flipped bit breaks in them
+        reason = " ".join(str(error).split())[:200]
+        raise BadDataError(f"{path}: its files do not read ({reason}); restore them or train again") from None
+    require_unchanged(path, data["files"], "restore it, or train again")
+    return run
+
+
+def _open_bundle(path: Path) -> BundledRun:
+    bundle = read_bundle(path)
+    try:
+        experiment = parse(Experiment, bundle.document["configuration"])
+        run = BundledRun(path=path, experiment=experiment, lineage=_lineage(bundle.lineage()), bundle=bundle)
+        run.require_whole()
+    except BadDataError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's settings break
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise BadDataError(f"{path}: its settings do not read ({reason}); make it again with `wml export`") from None
+    return run
+
+
+def _lineage(settings: dict[str, Any]) -> Lineage | SequenceLineage:
+    kind = Lineage if settings.get("task", "forecast") == "forecast" else SequenceLineage
+    return kind.from_settings(settings)
 
 
 def environment() -> dict[str, Any]:

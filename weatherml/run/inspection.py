@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from weatherml.data.integrity import verify
+from weatherml.data.integrity import require_sound, verify
 from weatherml.data.quality import gaps
 from weatherml.data.quality_page.page import PAGE
 from weatherml.data.sequences.predictions import is_predictions, open_predictions
 from weatherml.data.sequences.store import KIND, SequenceDataset, open_sequences
 from weatherml.data.statistics import STATISTICS
-from weatherml.data.store import MARKER, Dataset, open_dataset
+from weatherml.data.store import MARKER, Dataset, open_dataset, verify_marker
 from weatherml.errors import BadDataError, MissingInputError
 from weatherml.files import read_json, readable_size, tree_size
 from weatherml.run import checkpoint
-from weatherml.run.directory import open_run
+from weatherml.run.directory import is_run, open_run
 from weatherml.sources.sequences import PARTS
 
 Found = dict[str, Any]
@@ -37,8 +37,8 @@ def inspect(path: Path, *, deep: bool = False) -> Found:
     """
     if not path.exists():
         raise MissingInputError(f"{path}: nothing there; give a dataset, run or forecast")
-    if (path / "status.json").is_file():
-        return {"path": str(path), "is": "run"} | inspect_run(path)
+    if is_run(path):
+        return {"path": str(path), "is": "bundle" if path.is_file() else "run"} | inspect_run(path)
     if (path / MARKER).is_file():
         kind = read_json(path / MARKER).get("kind")
         found = STORES.get(kind, inspect_forecast)(path, deep=deep)
@@ -82,7 +82,7 @@ def inspect_sequences(path: Path, *, deep: bool) -> Found:
     dataset = open_sequences(path)
     quality = read_json(path / "quality.json")
     if deep:
-        _ = dataset.values  # a broken chunk raises
+        require_sound(path)
     return {
         "source": dataset.source["kind"],
         "task": dataset.task,
@@ -148,13 +148,15 @@ def inspect_forecast(path: Path, *, deep: bool = False) -> Found:
     """A forecast: initial and lead times, variables, and where it stopped."""
     import xarray as xr  # noqa: PLC0415 - slow to import
 
-    opened = xr.open_dataset(path) if path.suffix == ".nc" else xr.open_zarr(str(path))
-    with opened as forecast:
+    store = path.suffix != ".nc"
+    if store:
+        verify_marker(path, "forecast")
+    with xr.open_zarr(str(path)) if store else xr.open_dataset(path) as forecast:
         if "init_time" not in forecast or "lead_time" not in forecast:
             raise BadDataError(f"{path}: has no init_time and lead_time; not a forecast")
-        hours = forecast["lead_time"].values / np.timedelta64(1, "h")
         if deep:
-            forecast.load()
+            require_sound(path) if store else forecast.load()
+        hours = forecast["lead_time"].values / np.timedelta64(1, "h")
         return {
             "model": forecast.attrs.get("model"),
             "run": forecast.attrs.get("run"),

@@ -23,8 +23,6 @@ from weatherml.run.experiment import Experiment
 from weatherml.tasks import Task
 from weatherml.variables import Variable
 
-SCHEMA = 1
-
 
 @dataclass(frozen=True, kw_only=True)
 class ForcingLineage:
@@ -127,7 +125,6 @@ class Lineage:
         rest = {name: getattr(self, name) for name in ("dataset", "grid", "step_seconds", "periodic_x")}
         lists = {name: list(getattr(self, name)) for name in ("shape", "static", "forcing")}
         return {
-            "schema": SCHEMA,
             **rest,
             **lists,
             **channel_settings(self.variables, self.statistics),

@@ -13,7 +13,7 @@ from weatherml.data.transforms import Normaliser
 from weatherml.errors import BadDataError
 from weatherml.fields import Shape
 from weatherml.run.experiment import Experiment
-from weatherml.run.lineage import SCHEMA, require_served
+from weatherml.run.lineage import require_served
 from weatherml.tasks import Task
 from weatherml.variables import Variable
 
@@ -60,7 +60,6 @@ class SequenceLineage:
         """As JSON types."""
         rest = {name: getattr(self, name) for name in ("dataset", "task", "length", "lead", "grid", "periodic_x")}
         return {
-            "schema": SCHEMA,
             **rest,
             "shape": list(self.shape),
             "inputs": [variable.settings() for variable in self.inputs],

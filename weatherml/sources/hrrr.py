@@ -7,12 +7,12 @@ f01): a state is taken from the run with the shortest lead that has it whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PrivateAttr, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PrivateAttr, model_validator
 
 from weatherml.errors import ConfigError, UsageError
 from weatherml.sources import grib
@@ -85,11 +85,17 @@ class HRRR(SourceConfig):
             that stands in the files, and the analyses of a bucket.
         forecast_hours: store whole forecasts up to this lead, of the initial times that `start`, `end`, `months`
             and `hours_of_day` choose, instead of one state a time.
+        lagged: hours by which the runs began before the initial time whose forecasts are the members of an ensemble
+            (`[0, 1, 2, 3]`), all to the same valid times; None takes the run of the initial time alone.
+        members: of an ensemble of several models on one grid, by name, the files or folder of each, instead of an
+            input; together with `lagged` each model has all these runs, as in HREF.
         budget_seconds: how long an answer of a bucket is tried for.
     """
 
     lead: Annotated[int, Field(ge=0, le=LONGEST)] | None = None
     forecast_hours: Annotated[int, Field(ge=1, le=LONGEST)] | None = None
+    lagged: tuple[NonNegativeInt, ...] | None = Field(None, min_length=2)
+    members: dict[str, str] | None = Field(None, min_length=2)
     budget_seconds: PositiveFloat = 120.0
 
     @model_validator(mode="after")
@@ -101,6 +107,21 @@ class HRRR(SourceConfig):
     def _one_lead_or_all(self) -> HRRR:
         if self.lead is not None and self.forecast_hours is not None:
             raise ConfigError("lead, forecast_hours: both are set; leave out one")
+        return self
+
+    @model_validator(mode="after")
+    def _members_are_forecasts(self) -> HRRR:
+        for key in ("lagged", "members"):
+            if getattr(self, key) is not None and self.forecast_hours is None:
+                raise ConfigError(f"{key}: members are whole forecasts; set forecast_hours too")
+        lags = self.lagged or (0,)
+        if len(set(lags)) < len(lags):
+            raise ConfigError(f"lagged: {list(lags)} has a run twice; a run is one member")
+        if (self.forecast_hours or 0) + max(lags) > LONGEST:
+            raise ConfigError(
+                f"lagged: a run {max(lags)} h before the initial time does not reach {self.forecast_hours} h "
+                f"beyond it, the longest has {LONGEST} h; lower forecast_hours"
+            )
         return self
 
     def selection(self) -> tuple[grib.GribVariable, ...]:
@@ -125,18 +146,28 @@ class HRRR(SourceConfig):
             lead=None if self.lead is None else self.lead * HOUR,
         )
 
-    def forecasts(self, inputs: Sequence[str]) -> dict[np.timedelta64, Source]:
-        """By lead time up to `forecast_hours`, the states of the initial times that these settings choose.
+    def forecasts(self, inputs: Sequence[str]) -> list[dict[np.timedelta64, Source]]:
+        """Of each member, by lead time up to `forecast_hours`: the states of the chosen initial times.
 
         Raises:
+            UsageError: inputs beside `members`.
             What `open` does.
         """
-        settings = {name: getattr(self, name) for name in HRRR.model_fields} | {"forecast_hours": None}
+        if self.members and inputs:
+            raise UsageError(f"{', '.join(inputs)}: members name their own files; leave out --input")
+        models = [[files] for files in self.members.values()] if self.members else [inputs]
+        return [leads for model in models for leads in self._runs(model)]
+
+    def _runs(self, inputs: Sequence[str]) -> Iterator[dict[np.timedelta64, Source]]:
+        """The members that one model gives."""
+        settings = {name: getattr(self, name) for name in HRRR.model_fields}
+        settings |= {"forecast_hours": None, "lagged": None, "members": None}
         scanned = self.scan(inputs) if are_files(inputs) else None
-        return {
-            hours * HOUR: HRRRForecast(**(settings | {"lead": hours})).of(scanned).open(inputs)
-            for hours in range(1, (self.forecast_hours or 0) + 1)
-        }
+        for lag in self.lagged or (0,):
+            yield {
+                hours * HOUR: HRRRForecast(**(settings | {"lead": hours + lag})).of(scanned, lag * HOUR).open(inputs)
+                for hours in range(1, (self.forecast_hours or 0) + 1)
+            }
 
     def build(self, inputs: Sequence[str]) -> grib.GribSource:
         """Find out what the files, or the bucket, hold at which hours.
@@ -188,10 +219,11 @@ class HRRRForecast(HRRR):
     """States at one lead of whole forecasts, chosen by their initial times; without the fields that do not change."""
 
     _scanned: list[grib.ScannedFile] | None = PrivateAttr(None)
+    _lag: np.timedelta64 = PrivateAttr(0 * HOUR)
 
-    def of(self, scanned: list[grib.ScannedFile] | None) -> HRRRForecast:
-        """The same with files that were scanned before."""
-        self._scanned = scanned
+    def of(self, scanned: list[grib.ScannedFile] | None, lag: np.timedelta64) -> HRRRForecast:
+        """The same with files that were scanned before, of runs that began `lag` before the initial time."""
+        self._scanned, self._lag = scanned, lag
         return self
 
     def scan(self, inputs: Sequence[str]) -> list[grib.ScannedFile]:
@@ -204,8 +236,8 @@ class HRRRForecast(HRRR):
 
     def within(self, times: Array) -> Array:
         """Those of the valid `times` whose initial times the settings choose."""
-        lead = (self.lead or 0) * HOUR
-        return super().within(times - lead) + lead
+        ahead = (self.lead or 0) * HOUR - self._lag
+        return super().within(times - ahead) + ahead
 
 
 def are_files(inputs: Sequence[str]) -> bool:

@@ -68,12 +68,19 @@ class Region(Config):
                     f"{grid.shape[0]} x {grid.shape[1]} points; set region"
                 )
             return slice(*rows), slice(*columns)
+        inside = self.inside(grid)
+        y, x = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+        return slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1)
+
+    def inside(self, grid: Grid) -> Array:
+        """Which points lie within the degrees, (H, W) bool.
+
+        Raises:
+            ConfigError: none, or the grid does not know where it lies.
+        """
         if grid.latlon is None:
             raise ConfigError("region: the grid knows no latitude and longitude; give rows and columns")
-        return self._around(*grid.latlon)
-
-    def _around(self, latitude: Array, longitude: Array) -> tuple[slice, slice]:
-        """The smallest index box that holds every point inside the degrees."""
+        latitude, longitude = grid.latlon
         assert self.south is not None
         assert self.north is not None
         assert self.west is not None
@@ -87,8 +94,7 @@ class Region(Config):
                 f"grid has {latitude.min():.4g} to {latitude.max():.4g} N, "
                 f"{longitude.min():.4g} to {longitude.max():.4g} E"
             )
-        rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
-        return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+        return np.asarray(inside)
 
 
 def box(grid: Grid, region: Region | None, *, thin: int) -> tuple[slice, slice]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ from weatherml.verify.forecasts import ForecastFile
 from weatherml.verify.truth import Truth
 
 Array = npt.NDArray[Any]
+Reference: TypeAlias = Baseline | ForecastFile
+"""What forecasts are held against: a baseline, or the file of another forecast that serves as one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,28 +42,47 @@ class Cases:
         return [float(hours) for hours in self.lead_times / np.timedelta64(1, "h")]
 
 
-def common_cases(truth: Truth, forecasts: Sequence[ForecastFile], baselines: Sequence[Baseline]) -> Cases:
-    """The initial times, lead times and variables that all have.
+def common_cases(truth: Truth, forecasts: Sequence[ForecastFile], baselines: Sequence[Reference]) -> Cases:
+    """The initial times, lead times and variables that all have; of a baseline's variables as many as it has.
 
     Raises:
         BadDataError: nothing is common; the message says what each holds.
     """
-    leads = reduce(np.intersect1d, [forecast.lead_times for forecast in forecasts])
+    files = [*forecasts, *(baseline for baseline in baselines if isinstance(baseline, ForecastFile))]
+    leads = np.unique(reduce(np.intersect1d, [file.lead_times for file in files]))  # of one file, they are unsorted
     variables = [name for name in truth.variables if all(name in forecast.variables for forecast in forecasts)]
-    shared = reduce(np.intersect1d, [forecast.init_times for forecast in forecasts])
+    shared = np.unique(reduce(np.intersect1d, [file.init_times for file in files]))
     inits = np.array([init for init in shared if truth.has(init + leads).any()], dtype="datetime64[s]")
     for baseline in baselines:
         inits = inits[baseline.available(inits)]
-    _require(truth, forecasts, baselines, [len(leads), len(variables), len(inits)])
-    notes = [note for forecast in forecasts for note in _notes(forecast, inits, leads, variables)]
+    _require(truth, files, baselines, [len(leads), len(variables), len(inits)])
+    notes = [note for file in files for note in _notes(file, inits, leads, variables)]
+    notes += [_lacking(baseline, variables) for baseline in baselines if not set(variables) <= {*baseline.variables}]
+    notes += _beyond(truth, inits, leads)
     return Cases(init_times=inits, lead_times=leads, variables=variables, notes=tuple(notes))
 
 
-def _require(truth: Truth, forecasts: Sequence[ForecastFile], baselines: Sequence[Baseline], counts: list[int]) -> None:
+def _lacking(baseline: Reference, variables: list[str]) -> str:
+    missing = [name for name in variables if name not in baseline.variables]
+    return f"{baseline.name}: does not forecast {', '.join(missing)}; no baseline there"
+
+
+def _beyond(truth: Truth, inits: Array, leads: Array) -> list[str]:
+    """In words, how many leads of the cases the truth does not hold."""
+    seen = truth.has(inits[:, None] + leads)
+    ends = f"which ends {truth.times[-1]}Z" if (inits[-1] + leads[-1]) > truth.times[-1] else "which has gaps"
+    left = f"{int((~seen).sum())} of {seen.size} forecasts (initial and lead time) are not in the truth, {ends}; "
+    return [] if seen.all() else [f"{left}{int(seen.sum())} are scored"]
+
+
+def _require(
+    truth: Truth, forecasts: Sequence[ForecastFile], baselines: Sequence[Reference], counts: list[int]
+) -> None:
     missing = [what for what, count in zip(("lead time", "variable", "case"), counts, strict=True) if not count]
     if missing:
         held = "; ".join(f"{forecast.name} {_extent(forecast)}" for forecast in forecasts)
-        beside = f" (with {', '.join(baseline.name for baseline in baselines)})" if baselines else ""
+        others = [baseline.name for baseline in baselines if isinstance(baseline, Baseline)]
+        beside = f" (with {', '.join(others)})" if others else ""
         raise BadDataError(
             f"{truth.path}: no {missing[0]} in common{beside}: truth {_span(truth.times)}; {held}; "
             "give forecasts and a truth of the same time"
@@ -80,7 +101,7 @@ def _span(times: Array) -> str:
 
 def _notes(forecast: ForecastFile, inits: Array, leads: Array, variables: list[str]) -> list[str]:
     """What the reader of the scores has to know of this file."""
-    means = [name for name in variables if forecast.arrays[name] != name]
+    means = [name for name in variables if forecast.arrays.get(name, name) != name]
     taken = [f"{forecast.name}: {', '.join(means)}: no members, so the ensemble mean is scored"] if means else []
     return [*_left_out(forecast, inits, leads, variables), *taken]
 
@@ -92,8 +113,9 @@ def _left_out(forecast: ForecastFile, inits: Array, leads: Array, variables: lis
         ("lead times", forecast.lead_times, leads),
         ("variables", np.array(forecast.variables), np.array(variables)),
     )
+    lost = [(what, int((~np.isin(has, kept)).sum()), len(has)) for what, has, kept in kinds]
     return [
-        f"{forecast.name}: {len(has) - len(kept)} of {len(has)} {what} left out: not in every forecast and the truth"
-        for what, has, kept in kinds
-        if len(has) > len(kept)
+        f"{forecast.name}: {left} of {held} {what} left out: not in every forecast and the truth"
+        for what, left, held in lost
+        if left
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib as mpl
@@ -24,6 +24,7 @@ NWS_COLORS = (
 )  # fmt: skip
 ERRORS = "RdBu_r"
 SPREADS = "viridis"
+BAR_STEPS = 48
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,16 @@ class Scale:
         colors: Array = self.colormap(self.norm(np.ma.masked_invalid(values)), bytes=True)
         return colors
 
+    def coarser(self, levels: int) -> Scale:
+        """The same scale in at most so many colours."""
+        return self if levels >= self.colormap.N else replace(self, colormap=self.colormap.resampled(levels))
+
     @property
-    def gradient(self) -> str:
-        """The bar as a CSS gradient; steps where the colours step."""
+    def bar(self) -> list[str]:
+        """The bar's colours from its lower end on, in equal steps."""
         if isinstance(self.norm, BoundaryNorm):
-            colors = [to_hex(color) for color in NWS_COLORS]
-            edges = np.linspace(0, 100, len(colors) + 1)
-            stops = [f"{c} {a:.2f}% {b:.2f}%" for c, a, b in zip(colors, edges, edges[1:], strict=False)]
-        else:
-            stops = [to_hex(self.colormap(share), keep_alpha=True) for share in np.linspace(0, 1, 17)]
-        return f"linear-gradient(to right, {', '.join(stops)})"
+            return [to_hex(color) for color in NWS_COLORS]
+        return [to_hex(self.colormap(share), keep_alpha=True) for share in np.linspace(0, 1, BAR_STEPS)]
 
     @property
     def labels(self) -> list[tuple[float, str]]:

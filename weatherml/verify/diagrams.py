@@ -10,21 +10,9 @@ import xarray as xr
 from torch import Tensor
 
 from weatherml.metrics.base import Diagram
-from weatherml.verify.scoring import Cards
-from weatherml.verify.tally import Tally
 
 Diagrams: TypeAlias = dict[str, dict[str, dict[str, Diagram]]]
 """By forecast, variable and metric."""
-
-
-def finish_diagrams(tally: Tally, cards: Cards) -> Diagrams:
-    """The diagrams of all cases; forecasts without any are left out."""
-    diagrams: Diagrams = {}
-    for (name, variable, metric), sums in tally.sums.items():
-        diagram = cards[variable][metric].diagram({key: part.sum(0) for key, part in sums.items()})
-        if diagram is not None:
-            diagrams.setdefault(name, {}).setdefault(variable, {})[metric] = diagram
-    return diagrams
 
 
 def diagrams_json(diagrams: Diagrams, lead_hours: Sequence[float]) -> dict[str, Any]:

@@ -1,22 +1,24 @@
-"""The case that the report shows: the one with the liveliest truth."""
+"""The cases that the report shows: the liveliest one, and the best, the median and the worst forecast."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from weatherml.verify.cases import Cases
-from weatherml.verify.scores import headline_leads
+from weatherml.variables import Variable
+from weatherml.verify.scores import Scores, headline_leads
 from weatherml.verify.scoring import Reader
-from weatherml.verify.truth import Array, Frames, Truth
+from weatherml.verify.truth import Array, Truth
 
 STORM = "refc"
+RANKS = ("best", "median", "worst")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleFields:
-    """One variable of the case at some leads.
+    """One variable of a case at some leads.
 
     Attributes:
         lead_hours: (l,).
@@ -24,6 +26,7 @@ class ExampleFields:
         forecast: (l, H, W), of an ensemble the first member.
         mean: (l, H, W), of all members.
         spread: (l, H, W), their standard deviation; 0 of a deterministic forecast.
+        probability: (l, H, W), the share of members beyond the middle threshold; None of a variable without any.
     """
 
     lead_hours: list[float]
@@ -31,6 +34,7 @@ class ExampleFields:
     forecast: Array
     mean: Array
     spread: Array
+    probability: Array | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,35 +42,35 @@ class Example:
     """One case of one forecast.
 
     Attributes:
-        forecast: its name.
         init_time: datetime64[s].
-        fields: by variable; of the animated one all leads, of the others those that maps show.
-        members: M of the forecast.
-        animated: the variable of the animation.
+        error: its mean error in the animated variable; NaN where it has none.
+        fields: by variable.
+    """
+
+    init_time: np.datetime64
+    error: float
+    fields: dict[str, ExampleFields]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """The cases of one forecast that are shown.
+
+    Attributes:
+        forecast: its name.
+        members: M.
+        animated: the variable of the animation and of the ranked cases.
+        spotlight: the liveliest case: of the animated variable all leads, of the others those that maps show.
+        ranked: the best, the median and the worst case, the animated variable alone.
+        rival: name and (L, H, W) of what is animated beside it: another forecast, or the first baseline.
     """
 
     forecast: str
-    init_time: np.datetime64
-    fields: dict[str, ExampleFields]
     members: int
     animated: str
-
-
-class Spotlight:
-    """Remembers the case in which the animated variable varies most in the truth."""
-
-    def __init__(self, cases: Cases) -> None:
-        self.variable = animated_variable(cases.variables)
-        self.init_time = cases.init_times[0]
-        self.most = -1.0
-
-    def see(self, init_time: np.datetime64, fields: Frames) -> None:
-        """Look at the truth of one case; leads without truth count as calm."""
-        values = fields[self.variable]
-        known = np.isfinite(values)
-        variance = float(np.var(values, where=known)) * float(known.mean()) if known.any() else 0.0
-        if variance > self.most:
-            self.most, self.init_time = variance, init_time
+    spotlight: Example
+    ranked: dict[str, Example]
+    rival: tuple[str, Array] | None
 
 
 def animated_variable(names: list[str]) -> str:
@@ -74,31 +78,67 @@ def animated_variable(names: list[str]) -> str:
     return STORM if STORM in names else names[0]
 
 
-def read_example(forecast: Reader, truth: Truth, cases: Cases, init_time: np.datetime64) -> Example:
-    """Read one case of a forecast and its truth."""
+def middle_threshold(variable: Variable) -> float | None:
+    """The threshold that stands for a variable where there is room for one; None of a variable without any."""
+    return variable.thresholds[len(variable.thresholds) // 2] if variable.thresholds else None
+
+
+def read_gallery(files: Sequence[Reader], references: Sequence[Reader], store: Truth, scores: Scores) -> Gallery:
+    """Read the cases of the first forecast that the report shows, and their truth."""
+    forecast, cases = files[0], scores.cases
     animated = animated_variable(cases.variables)
-    shown = headline_leads(cases.lead_hours)
-    fields = {
-        name: _read_fields(
-            forecast, truth, init_time, cases.lead_times if name == animated else cases.lead_times[shown], name
-        )
-        for name in cases.variables
-    }
-    return Example(
-        forecast=forecast.name, init_time=init_time, fields=fields, members=forecast.members, animated=animated
+    shown = cases.lead_times[headline_leads(cases.lead_hours)]
+    errors = scores.case_errors.get(forecast.name, {}).get(animated, np.full(len(cases.init_times), np.nan))
+
+    def read(init_time: np.datetime64, leads: dict[str, Array]) -> Example:
+        fields = {name: _read_fields(forecast, store, init_time, times, name) for name, times in leads.items()}
+        (index,) = np.flatnonzero(cases.init_times == init_time)
+        return Example(init_time=init_time, error=float(errors[index]), fields=fields)
+
+    spotlight = {name: cases.lead_times if name == animated else shown for name in cases.variables}
+    rivals = [reader for reader in (*files[1:], *references) if animated in reader.variables]
+    return Gallery(
+        forecast=forecast.name,
+        members=forecast.members,
+        animated=animated,
+        spotlight=read(scores.spotlight, spotlight),
+        ranked={rank: read(cases.init_times[index], {animated: shown}) for rank, index in ranked_cases(errors).items()},
+        rival=(rivals[0].name, _read_rival(rivals[0], scores, animated)) if rivals else None,
     )
 
 
+def ranked_cases(errors: Array) -> dict[str, int]:
+    """The cases (I,) with the least, the middle and the largest error, as far as they are three different ones."""
+    order = np.argsort(errors)[: int(np.isfinite(errors).sum())]  # NaN comes last
+    if len(order) < len(RANKS):
+        return {}
+    return dict(zip(RANKS, order[[0, (len(order) - 1) // 2, -1]].tolist(), strict=True))
+
+
+def _read_rival(rival: Reader, scores: Scores, name: str) -> Array:
+    leads = scores.cases.lead_times
+    return np.stack([rival.read(scores.spotlight, leads[[index]], name)[0, 0] for index in range(len(leads))])
+
+
 def _read_fields(
-    forecast: Reader, truth: Truth, init_time: np.datetime64, lead_times: Array, name: str
+    forecast: Reader, store: Truth, init_time: np.datetime64, lead_times: Array, name: str
 ) -> ExampleFields:
-    shape = (len(lead_times), *truth.grid.shape)
-    member, mean, spread = (np.zeros(shape, np.float32) for _ in range(3))
+    shape, threshold = (len(lead_times), *store.grid.shape), middle_threshold(store.variables[name])
+    member, mean, spread, probability = (np.zeros(shape, np.float32) for _ in range(4))
     for index in range(len(lead_times)):  # the members of one lead may fill much of the memory
         states = forecast.read(init_time, lead_times[[index]], name)[0]
         member[index], mean[index] = states[0], states.mean(0)
         spread[index] = states.std(0, ddof=min(1, len(states) - 1))
-    observed, known = np.full(shape, np.nan, np.float32), truth.has(init_time + lead_times)
-    observed[known] = truth.read(init_time + lead_times[known], [name])[name]
-    hours = [float(hour) for hour in lead_times / np.timedelta64(1, "h")]
-    return ExampleFields(lead_hours=hours, truth=observed, forecast=member, mean=mean, spread=spread)
+        if threshold is not None:
+            events = store.variables[name].reaches(states, threshold)
+            probability[index] = np.where(np.isfinite(mean[index]), events.mean(0), np.nan)
+    observed, known = np.full(shape, np.nan, np.float32), store.has(init_time + lead_times)
+    observed[known] = store.read(init_time + lead_times[known], [name])[name]
+    return ExampleFields(
+        lead_hours=[float(hour) for hour in lead_times / np.timedelta64(1, "h")],
+        truth=observed,
+        forecast=member,
+        mean=mean,
+        spread=spread,
+        probability=None if threshold is None else probability,
+    )

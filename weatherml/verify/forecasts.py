@@ -63,6 +63,10 @@ class ForecastFile:
         """M; 1 of a deterministic forecast, or of an ensemble of which only the mean is there."""
         return int(self.dataset.sizes.get("member", 1))
 
+    def available(self, init_times: Array) -> Array:
+        """Whether it starts at each of `init_times`, as bool; asked where it serves as a baseline."""
+        return np.isin(init_times, self.init_times)
+
     def read(self, init_time: np.datetime64, lead_times: Array, name: str) -> Array:
         """(L, M, H, W) float32 of one variable and initial time.
 

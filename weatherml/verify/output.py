@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from weatherml.errors import DiskError, OutputError
-from weatherml.files import output_lock, partial_path, refuse_existing, remove, write_json, write_text
-from weatherml.verify.diagrams import diagrams_xarray
-from weatherml.verify.scores import Scores, to_json, to_xarray
+from weatherml.files import output_lock, partial_path, refuse_existing, remove, write_text
+from weatherml.verify.export import to_json, to_xarray
+from weatherml.verify.scores import Scores
 
 FILES = ("report.html", "scores.nc", "scores.json")  # the last one says that all are there
 
@@ -30,8 +32,11 @@ def claim_output(output: Path, *, overwrite: bool) -> Iterator[None]:
         yield
 
 
-def write_output(output: Path, scores: Scores, report: str) -> None:
+def write_output(output: Path, scores: Scores, report: str, *, parts: Path) -> None:
     """Write all three files into the folder `output`, which is replaced file by file and not emptied.
+
+    The folder `parts`, from which they were made, goes just before the last one comes: a kill leaves no litter beside
+    finished scores.
 
     Raises:
         DiskError: the disk is full or fails; what stood there is still whole.
@@ -41,13 +46,16 @@ def write_output(output: Path, scores: Scores, report: str) -> None:
         remove(partial)
         partial.mkdir()
         write_text(partial / "report.html", report)
-        to_xarray(scores).to_netcdf(partial / "scores.nc", engine="netcdf4")
-        for name, diagrams in diagrams_xarray(scores.diagrams, scores.cases.lead_hours).items():
-            diagrams.to_netcdf(partial / "scores.nc", engine="netcdf4", mode="a", group=f"diagrams/{name}")
-        write_json(partial / "scores.json", to_json(scores))
+        for name, dataset in to_xarray(scores).items():
+            mode: Literal["w", "a"] = "w" if name == "/" else "a"
+            dataset.to_netcdf(partial / "scores.nc", engine="netcdf4", mode=mode, group=name)
+        # on one line: these are numbers for programs, and indented they would fill a multiple of the disk
+        write_text(partial / "scores.json", json.dumps(to_json(scores), ensure_ascii=False) + "\n")
         (output / FILES[-1]).unlink(missing_ok=True)
-        for name in FILES:
+        for name in FILES[:-1]:
             (partial / name).replace(output / name)
+        remove(parts)
+        (partial / FILES[-1]).replace(output / FILES[-1])
     except OSError as error:
         raise DiskError(f"{output}: {error.strerror or error}; make room or choose another output") from None
     finally:

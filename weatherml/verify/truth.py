@@ -14,6 +14,7 @@ from weatherml.config import parse
 from weatherml.errors import BadDataError
 from weatherml.grid import Grid
 from weatherml.variables import TABLE, Variable
+from weatherml.verify.names import standard
 from weatherml.verify.reading import load, open_file, read_grid, require_files
 
 Array = npt.NDArray[Any]
@@ -113,10 +114,11 @@ def open_truth(path: Path) -> Truth:
         MissingInputError: nothing there.
         BadDataError: not a store of fields in time.
     """
-    dataset = open_file(path)
+    dataset = standard(open_file(path))
     if "time" not in dataset.coords or dataset.sizes.get("time", 0) == 0:
         raise BadDataError(f"{path}: holds no times, so it is no dataset; give the store that `wml prepare` wrote")
     grid = read_grid(dataset, path)
+    dataset = dataset.transpose("time", *grid.dims, ..., missing_dims="ignore")
     variables = _variables(dataset, grid)
     times = dataset["time"].values.astype("datetime64[s]")
     if not np.all(np.diff(times).astype(int) > 0):

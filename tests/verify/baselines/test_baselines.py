@@ -19,6 +19,7 @@ from weatherml.verify.truth import Truth, open_truth
 HOUR = np.timedelta64(3600, "s")
 INIT = np.datetime64("2024-06-03T12:00:00", "s")
 LEADS = np.array([1, 2, 25]) * HOUR
+NOWCASTS = ("optical-flow", "steps")
 
 
 class FakeWorld(SourceConfig):
@@ -44,12 +45,13 @@ def synthetic(tmp_path: Path, make_truth: Callable[..., Path], monkeypatch: pyte
 @pytest.mark.parametrize("kind", list(BASELINES))
 def test_every_baseline_reads_like_a_forecast(kind: str, synthetic: Truth) -> None:
     baseline = BASELINES[kind]().build(synthetic)
-    values = baseline.read(INIT, LEADS, "t2m")
     assert baseline.name == kind
-    assert values.shape[0] == 3
-    assert values.shape[2:] == (16, 16)
-    assert values.dtype == np.float32
-    assert np.isfinite(values).all()
+    assert baseline.variables == (["refc"] if kind in NOWCASTS else ["refc", "t2m"])
+    for name in baseline.variables:
+        values = baseline.read(INIT, LEADS[[0, 1]], name)
+        assert values.shape == (2, baseline.members, 16, 16)
+        assert values.dtype == np.float32
+        assert np.isfinite(values).all()
     assert baseline.available(np.array([INIT])).tolist() == [True]
 
 

@@ -72,6 +72,18 @@ def test_large_fields_are_thinned() -> None:
     assert pixels(frame.png(np.zeros((1000, 500)), error_scale(np.ones(1)))).shape == (334, 167, 4)
 
 
+def test_few_colours_have_a_palette_and_many_have_not() -> None:
+    frame = map_frame(Grid(kind="index", y=np.arange(40.0)[::-1], x=np.arange(40.0)), [])
+    ramp = np.linspace(0, 1, 1600).reshape(40, 40)
+    scale = error_scale(np.array([1.0]))
+    drawn = pixels(frame.png(ramp, scale))
+    assert len(np.unique(drawn.reshape(-1, 4), axis=0)) == 32  # 64 colours over -1 to 1, half of them from 0 on
+    assert np.abs(drawn - scale.rgba(ramp) / 255).max() < 0.08
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 4), dtype=np.uint8)
+    np.testing.assert_allclose(pixels(frame.picture(image)) * 255, image)
+    assert pixels(frame.picture(image, pixels=20)).shape == (20, 20, 4)
+
+
 def test_coast_follows_the_land_mask() -> None:
     land = np.zeros((3, 4))
     land[:, 2:] = 1

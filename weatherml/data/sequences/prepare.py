@@ -9,7 +9,7 @@ import numpy as np
 
 from weatherml.config import dump
 from weatherml.data.manifest import manifest
-from weatherml.data.sequences.store import BINARY, KIND, SCHEMA, SequenceDataset, open_sequences, write_sequences
+from weatherml.data.sequences.store import BINARY, KIND, SequenceDataset, open_sequences, write_sequences
 from weatherml.data.store import write_marker
 from weatherml.errors import BadDataError
 from weatherml.files import (
@@ -47,7 +47,7 @@ def prepare_sequences(
         write_json(partial / "manifest.json", {"inputs": manifest(found.files)})
         write_json(partial / "quality.json", quality(found))
         write_text(partial / "config.yaml", dump(config.settings()))
-        write_marker(partial, KIND, SCHEMA)
+        write_marker(partial, KIND)
         publish(partial, output)
     return open_sequences(output)
 

@@ -32,7 +32,7 @@ from weatherml.tasks import Task
 from weatherml.variables import Variable
 
 Array = npt.NDArray[Any]
-KIND, SCHEMA = "sequences", 1
+KIND = "sequences"
 SHARD = 64
 """Series in a file."""
 BINARY: tuple[Task, ...] = ("classify", "segment")
@@ -182,7 +182,7 @@ def open_sequences(path: str | Path) -> SequenceDataset:
     path = Path(path)
     if not path.exists():
         raise MissingInputError(f"{path}: no such dataset; make one with `wml prepare`")
-    verify_marker(path, KIND, SCHEMA)
+    verify_marker(path, KIND)
     group = open_group(path)
     attributes: dict[str, Any] = dict(group.attrs)
     return SequenceDataset(

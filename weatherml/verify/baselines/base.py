@@ -43,6 +43,11 @@ class Baseline(ABC):
         self.name = name
         self.truth = truth
 
+    @property
+    def variables(self) -> list[str]:
+        """What it forecasts, in the truth's order."""
+        return list(self.truth.variables)
+
     def available(self, init_times: Array) -> Array:
         """Whether it can start at each of `init_times` (datetime64[s]), as bool: where the truth has a state."""
         return self.truth.has(init_times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -10,7 +11,8 @@ from pydantic import PositiveInt
 from weatherml.config import parse_member
 from weatherml.errors import BadDataError
 from weatherml.sources.base import SOURCES
-from weatherml.verify.baselines.base import BASELINES, Array, Baseline, BaselineConfig
+from weatherml.verify.baselines.base import BASELINES, Array, BaselineConfig
+from weatherml.verify.baselines.drawn import DrawnBaseline
 from weatherml.verify.truth import Truth
 
 
@@ -50,7 +52,7 @@ class OracleConfig(BaselineConfig):
         return Oracle(self, truth, cast(World, world))
 
 
-class Oracle(Baseline):
+class Oracle(DrawnBaseline):
     """Draws each case once, for all variables and leads."""
 
     def __init__(self, config: OracleConfig, truth: Truth, world: World) -> None:
@@ -58,27 +60,15 @@ class Oracle(Baseline):
         self.members = config.members
         self.seed = config.seed
         self.world = world
-        self.steps = 0  # the most that was asked for: few leads are read at a time, and each case is drawn once
-        self.drawn: tuple[tuple[np.datetime64, int], Array] | None = None
+        self.states = lru_cache(maxsize=1)(self._states)
 
-    def read(self, init_time: np.datetime64, lead_times: Array, name: str) -> Array:
-        """The world's members at the leads, which must be multiples of its step."""
-        steps = (lead_times / np.timedelta64(self.truth.step_seconds, "s")).astype(float)
-        if np.any(steps % 1) or np.any(steps < 1):
-            raise BadDataError(
-                f"lead_time: not in steps of the truth's {self.truth.step_seconds} s; leave out the baseline oracle"
-            )
-        self.steps = max(self.steps, int(steps.max()))
-        states = self._draw(init_time, self.steps)
-        return states[steps.astype(int) - 1, :, list(self.truth.variables).index(name)]
+    def draw(self, init_time: np.datetime64, steps: int, name: str) -> Array:
+        """The world's members."""
+        return self.states(init_time, steps)[:, :, self.variables.index(name)]
 
-    def _draw(self, init_time: np.datetime64, steps: int) -> Array:
-        if self.drawn is None or self.drawn[0] != (init_time, steps):
-            names = list(self.truth.variables)
-            fields = self.truth.read(np.array([init_time]), names)
-            state = np.concatenate([fields[name] for name in names])
-            # another stream for each case, the same one whatever the other cases are
-            seed = self.seed + int(init_time.astype("datetime64[s]").astype(np.int64)) // 60
-            states = self.world.oracle(state, init_time, steps=steps, members=self.members, seed=seed)
-            self.drawn = ((init_time, steps), states)
-        return self.drawn[1]
+    def _states(self, init_time: np.datetime64, steps: int) -> Array:
+        fields = self.truth.read(np.array([init_time]), self.variables)
+        state = np.concatenate([fields[name] for name in self.variables])
+        # another stream for each case, the same one whatever the other cases are
+        seed = self.seed + int(init_time.astype("datetime64[s]").astype(np.int64)) // 60
+        return self.world.oracle(state, init_time, steps=steps, members=self.members, seed=seed)

@@ -1,26 +1,33 @@
-"""The report's curves of scores against lead time, and its spectra."""
+"""The report's curves of scores against lead time, over all cases and by condition."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from markupsafe import Markup
-from torch import Tensor
 
 from weatherml.metrics.base import Metric
 from weatherml.metrics.events import EventMetric
-from weatherml.page.charts import Axis, Chart, Series, line_chart, linear_axis, power_axis
+from weatherml.page.charts import Axis, Chart, Series, chart, linear_axis
+from weatherml.verify.report.choice import chosen_metrics
 from weatherml.verify.report.diagrams import diagram_charts
 from weatherml.verify.report.styles import styles
-from weatherml.verify.scores import TRUTH, Scores
+from weatherml.verify.report.words import event, metric_label
+from weatherml.verify.scores import Curves, Scores
 
 Array = npt.NDArray[Any]
 HEADLINE = "rmse"
 ALL_VALUES, ENSEMBLE = "All values", "Ensemble"
 DISTRIBUTION = ("crps",)  # of deterministic forecasts too, but made for ensembles
+BY_CONDITION = ("rmse", "crps", "csi")
+CONDITIONS = {
+    "hour_of_day": "By hour of the day (valid time, UTC)",
+    "regime": "By regime (area of the event in the truth)",
+    "region": "By region",
+}
+"""Titles; of a condition that is not named here, its own name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,25 +37,28 @@ class Group:
     Attributes:
         title: in words.
         unfolded: shown without being asked for.
-        charts: in their order.
+        charts: against lead time, in their order.
+        diagrams: of single leads.
     """
 
     title: str
     unfolded: bool
-    charts: list[Chart]
+    charts: list[Chart] = field(default_factory=list)
+    diagrams: list[Chart] = field(default_factory=list)
 
 
 def score_groups(scores: Scores, variable: str) -> list[Group]:
     """All curves and diagrams of a variable, the headline's first; a metric that nobody has is left out."""
     ensembles = any(scores.metadata["members"][name] > 1 for name in scores.names)
-    groups: dict[str, list[Chart]] = {}
+    groups: dict[str, Group] = {}
     for metric in sorted(scores.cards[variable].values(), key=_place):
-        if any(metric.name in scores.curves[name][variable] for name in scores.names):
-            charts = [score_chart(scores, variable, metric), *diagram_charts(scores, variable, metric)]
-            groups.setdefault(group_title(metric, ensembles=ensembles), []).extend(charts)
-    return [
-        Group(title=title, unfolded=title in (ALL_VALUES, ENSEMBLE), charts=charts) for title, charts in groups.items()
-    ]
+        series = score_series(scores, scores.curves, variable, metric)
+        if series:
+            title = group_title(metric, ensembles=ensembles)
+            group = groups.setdefault(title, Group(title=title, unfolded=title in (ALL_VALUES, ENSEMBLE)))
+            group.charts.append(score_chart(scores, variable, metric, series))
+            group.diagrams.extend(diagram_charts(scores, variable, metric))
+    return list(groups.values())
 
 
 def _place(metric: Metric) -> tuple[bool, ...]:
@@ -59,72 +69,66 @@ def group_title(metric: Metric, *, ensembles: bool) -> str:
     """All values or the ensemble as a distribution; or the event in words."""
     if not isinstance(metric, EventMetric):
         return ENSEMBLE if metric.needs_members or (ensembles and metric.kind in DISTRIBUTION) else ALL_VALUES
-    sign = "≥" if metric.side == "above" else "≤"
     of = "Probability of" if metric.needs_members else "Events"
-    return f"{of} {sign} {metric.threshold:g} {metric.units_of_threshold}"
+    return f"{of} {event(metric.threshold, metric.units_of_threshold, metric.side)}"
 
 
-def score_chart(scores: Scores, variable: str, metric: Metric) -> Chart:
-    """One metric against lead time, with intervals."""
-    hours = np.array(scores.cases.lead_hours)
-    look = styles(scores)
-    found = {name: scores.curves[name][variable].get(metric.name) for name in scores.names}
-    series = [
-        Series(name=name, style=look[name], x=hours, y=_np(c.value), low=_np(c.low), high=_np(c.high))
+def condition_groups(scores: Scores, variable: str) -> list[Group]:
+    """A few scores by hour of the day, regime and region: a chart each label, on one scale."""
+    found = {
+        condition: [
+            each
+            for metric in chosen_metrics(scores, variable, BY_CONDITION)
+            for each in _small_multiples(scores, labels, variable, metric)
+        ]
+        for condition, labels in scores.conditions.items()
+    }
+    return [
+        Group(title=CONDITIONS.get(condition, condition), unfolded=False, charts=charts)
+        for condition, charts in found.items()
+        if charts
+    ]
+
+
+def _small_multiples(scores: Scores, labels: dict[str, Curves], variable: str, metric: Metric) -> list[Chart]:
+    drawn = {label: score_series(scores, curves, variable, metric) for label, curves in labels.items()}
+    drawn = {label: series for label, series in drawn.items() if series}
+    axis = value_axis([line for series in drawn.values() for line in series], metric)
+    return [
+        score_chart(scores, variable, metric, series, name=f"{metric_label(metric)}, {label}", y=axis)
+        for label, series in drawn.items()
+    ]
+
+
+def score_series(scores: Scores, curves: Curves, variable: str, metric: Metric) -> list[Series]:
+    """A line with its interval for each forecast and baseline that has the score."""
+    look, hours = styles(scores), np.array(scores.cases.lead_hours)
+    found = {name: curves.get(name, {}).get(variable, {}).get(metric.name) for name in scores.names}
+    return [
+        Series(name=name, style=look[name], x=hours, y=c.value.numpy(), low=c.low.numpy(), high=c.high.numpy())
         for name, c in found.items()
         if c is not None
     ]
-    reach = np.concatenate([part for line in series for part in (line.y, line.low, line.high) if part is not None])
+
+
+def value_axis(series: list[Series], metric: Metric) -> Axis:
+    """Over all values and intervals, zero and a perfect score."""
+    reach = [part for line in series for part in (line.y, line.low, line.high) if part is not None]
+    return linear_axis(np.concatenate(reach) if reach else np.array([]), include=(0.0, metric.perfect))
+
+
+def score_chart(
+    scores: Scores, variable: str, metric: Metric, series: list[Series], *, name: str = "", y: Axis | None = None
+) -> Chart:
+    """One metric against lead time; named and scaled by itself where nothing else is said."""
     units = metric.units or scores.variables[variable].units
-    svg = line_chart(
-        series, hour_axis(hours), linear_axis(reach, include=(0.0, metric.perfect)),
+    return chart(
+        name or metric.name, "" if units == "1" else units, series,
+        hour_axis(np.array(scores.cases.lead_hours)), y or value_axis(series, metric),
         x_label="lead time (h)", mark=metric.perfect,
     )  # fmt: skip
-    return Chart(name=metric.name, units="" if units == "1" else units, svg=svg)
-
-
-def spectrum_charts(scores: Scores, variable: str, spacing_km: float | None, cells: int) -> list[Chart]:
-    """Power against wavelength at the first and the last lead that were scored."""
-    spectra = {name: _np(power[variable]) for name, power in scores.spectra.items() if variable in power}
-    if TRUTH not in spectra:
-        return []
-    known = np.flatnonzero(np.isfinite(spectra[TRUTH]).all(axis=-1) & (spectra[TRUTH] > 0).any(axis=-1))
-    return [
-        Chart(
-            name=f"spectrum at {scores.cases.lead_hours[lead]:g} h",
-            units=f"power, {scores.variables[variable].units} squared",
-            svg=_spectrum_chart(scores, {name: power[lead] for name, power in spectra.items()}, spacing_km, cells),
-        )
-        for lead in sorted({known[0], known[-1]} if len(known) else ())
-    ]
-
-
-def _spectrum_chart(scores: Scores, spectra: dict[str, Array], spacing_km: float | None, cells: int) -> Markup:
-    look = styles(scores) | {TRUTH: "truth"}
-    wavenumber = np.arange(1, len(spectra[TRUTH]) + 1)
-    series = [
-        Series(name=name, style=look[name], x=wavenumber, y=spectra[name])
-        for name in (*scores.names, TRUTH)
-        if name in spectra
-    ]
-    reach = np.concatenate([line.y for line in series])
-    largest = np.nanmax(reach, initial=0.0)
-    y = power_axis(np.where(reach > 1e-8 * largest, reach, np.nan))  # the floor of rounding is no science
-    label = "wavelength (km)" if spacing_km else "wavelength (cells)"
-    return line_chart(series, wavelength_axis(len(wavenumber), cells * (spacing_km or 1.0)), y, x_label=label)
 
 
 def hour_axis(hours: Array) -> Axis:
     """Lead times, from the initial time on."""
     return linear_axis(hours, include=(0.0,), ticks=8, whole=bool(hours.max() >= 4))
-
-
-def wavelength_axis(bins: int, longest: float) -> Axis:
-    """Wavenumbers 1 .. bins on a logarithmic axis, labelled with their wavelengths; `longest` is that of 1."""
-    numbers = [number for number in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if number <= bins]
-    ticks = [(float(number), f"{longest / number:.3g}") for number in numbers]
-    return Axis(low=1.0, high=float(max(bins, 2)), ticks=ticks, log=True)
-
-
-def _np(values: Tensor) -> Array:
-    return values.numpy()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.image import imsave
+from PIL import Image
 
 from weatherml.grid import Grid
 from weatherml.verify.colors import Scale
@@ -18,6 +18,8 @@ from weatherml.verify.report.lines import Line
 
 Array = npt.NDArray[Any]
 PIXELS = 480  # the longest side of a picture: a page of maps stays a few megabytes
+LEVELS = 64  # colours of a smooth scale: as many as the eye tells apart, in half the bytes of 256
+PALETTE = 256  # colours of a PNG with a palette
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,29 @@ class MapFrame:
     flip_columns: bool
     path: str
 
-    def png(self, values: Array, scale: Scale) -> str:
-        """A field (H, W) as a data URI."""
-        return self.picture(scale.rgba(values))
+    def png(self, values: Array, scale: Scale, *, pixels: int = PIXELS) -> str:
+        """A field (H, W) as a data URI, its longest side at most so many pixels."""
+        return self.picture(scale.coarser(LEVELS).rgba(values), pixels=pixels)
 
-    def picture(self, colors: Array) -> str:
+    def picture(self, colors: Array, *, pixels: int = PIXELS) -> str:
         """Colours (H, W, 4) uint8 as a data URI."""
         upright = colors[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
-        stride = -(-max(upright.shape) // PIXELS)
+        stride = -(-max(upright.shape) // pixels)
         buffer = io.BytesIO()
-        imsave(buffer, np.ascontiguousarray(upright[::stride, ::stride]), format="png")
+        _image(np.ascontiguousarray(upright[::stride, ::stride])).save(buffer, format="png", optimize=True)
         return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _image(colors: Array) -> Image.Image:
+    """Colours (H, W, 4) uint8 as a picture; of few colours with a palette, in a third of the bytes."""
+    palette, indices = np.unique(colors.view(np.uint32)[..., 0], return_inverse=True)
+    if len(palette) > PALETTE:
+        return Image.fromarray(colors)
+    channels = palette.view(np.uint8).reshape(-1, 4)
+    image = Image.fromarray(indices.reshape(colors.shape[:2]).astype(np.uint8))
+    image.putpalette(channels[:, :3].tobytes())
+    image.info["transparency"] = channels[:, 3].tobytes()
+    return image
 
 
 def map_frame(grid: Grid, lines: Sequence[Line]) -> MapFrame:

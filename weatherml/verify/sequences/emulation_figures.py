@@ -11,7 +11,7 @@ from weatherml.page.charts import Chart, Series, line_chart, linear_axis
 from weatherml.variables import Variable
 from weatherml.verify.colors import error_scale, field_scale
 from weatherml.verify.report.maps import MapFrame
-from weatherml.verify.report.page import bar
+from weatherml.verify.report.words import bar
 from weatherml.verify.sequences.emulation import area_mean
 from weatherml.verify.sequences.results import Results
 

@@ -17,7 +17,7 @@ from weatherml.page.charts import BOTTOM, HEIGHT, TOP, WIDTH, Chart, Series, lin
 from weatherml.variables import Variable
 from weatherml.verify.colors import spread_scale
 from weatherml.verify.report.maps import MapFrame
-from weatherml.verify.report.page import bar
+from weatherml.verify.report.words import bar
 from weatherml.verify.sequences.emulation import ratio
 from weatherml.verify.sequences.events import Outcomes, outcomes
 from weatherml.verify.sequences.results import Results

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from weatherml.data.sequences.store import BINARY
 from weatherml.verify.report.maps import MapFrame
-from weatherml.verify.report.page import number
 from weatherml.verify.report.styles import STYLES
+from weatherml.verify.report.words import number
 from weatherml.verify.sequences.bootstrap import BLOCK_DAYS, Score
 from weatherml.verify.sequences.emulation_figures import global_mean_charts, map_groups
 from weatherml.verify.sequences.event_figures import attention_chart, event_charts, mask_groups
