@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check: lint, types, layers, tests. Makes the environment if it is absent.
+# Every check: lint, types, layers, known vulnerabilities, tests. Makes the environment if it is absent.
 #   bash scripts/test.sh            what CI runs
 #   bash scripts/test.sh -m slow    the long tests too; arguments go to pytest
 set -euo pipefail
@@ -10,5 +10,6 @@ ruff check .
 ruff format --check .
 mypy
 lint-imports
+bash scripts/audit.sh
 # two processes share two cores: one thread each
 OMP_NUM_THREADS=1 python -m pytest -n "${WML_TEST_WORKERS:-2}" -m "not slow" "$@"

@@ -66,6 +66,26 @@ def read_json(path: Path) -> Any:
         raise BadDataError(f"{path}: cannot be read as JSON ({error}); the output it belongs to is broken") from None
 
 
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a log, a JSON object a line; none where nothing is there.
+
+    Raises:
+        BadDataError: a line is none; names it.
+    """
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    return [_read_line(line, f"{path}: line {number}") for number, line in enumerate(lines, 1)]
+
+
+def _read_line(line: bytes, at: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise BadDataError(f"{at} cannot be read as JSON ({error}); take it out") from None
+    if not isinstance(found, dict):
+        raise BadDataError(f"{at} holds no keys; take it out")
+    return found
+
+
 def partial_path(path: Path) -> Path:
     """Where an unfinished output lies until it is whole."""
     return path.with_name(f".{path.name}.partial")

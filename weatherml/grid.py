@@ -15,6 +15,8 @@ from weatherml.errors import BadDataError
 
 Array = npt.NDArray[Any]
 Kind = Literal["projected", "latlon", "index"]
+MOST_POINTS = 1 << 28
+"""Files of a few bytes may claim any number: refuse before memory is asked for."""
 
 COORDINATES: dict[Kind, tuple[dict[str, str], dict[str, str]]] = {
     "projected": (

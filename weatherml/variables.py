@@ -8,6 +8,7 @@ formula. Any other variable is built from what its file says (`Variable(name=...
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
@@ -15,6 +16,8 @@ from pydantic import Field, PositiveFloat, model_validator
 from weatherml.config import Config
 
 Transform = Literal["none", "log1p", "signed_log1p", "clip"]
+NAME = re.compile(r"\w[^/\\\x00-\x1f]*")
+"""An array's name is a folder's in a store: none may lead out of it."""
 
 
 class Variable(Config):
@@ -57,6 +60,8 @@ class Variable(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> Variable:
+        if not NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name!r:.80} names no array: begin it with a letter, digit or _, and use no slash")
         if self.transform == "clip" and self.valid_min is None:
             raise ValueError(f"{self.name}: transform clip needs valid_min")
         if self.packing_step is not None and math.frexp(self.packing_step)[0] != 0.5:

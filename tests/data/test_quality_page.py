@@ -170,7 +170,8 @@ def test_the_page_stands_alone_and_names_a_shift() -> None:
     html = page("a <dataset>", [T2M, REFC], made, QUIET, HOUR)
     assert "a &lt;dataset&gt;" in html
     assert '<td>t2m</td><td class="left">2024-01-17</td>' in html  # 200 days after 2023-07-01
-    assert not re.search(r"""(src|href)=["'](?!data:|#)|url\(|@import|<script""", html)
+    assert not re.search(r"""(src|href)=["'](?!data:|#)|url\(|@import|<script[^>]""", html)
+    assert not re.search(r"fetch\(|XMLHttpRequest|import\(|WebSocket|sendBeacon|//(?!www\.w3\.org/2000/svg)\w", html)
     assert all("aria-label" in svg or "aria-hidden" in svg for svg in re.findall(r"<svg[^>]*>", html))
 
 

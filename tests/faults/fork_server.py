@@ -35,11 +35,10 @@ def run(request: dict[str, Any]) -> None:
     output = os.open(request["printed"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(output, stream)
-    from cli.main import app  # noqa: PLC0415 - imported before the fork
-
+    module, _, name = request["entry"].partition(":")
     code = 1
     try:
-        app(request["arguments"])
+        getattr(importlib.import_module(module), name)(request["arguments"])
     except SystemExit as end:
         code = int(end.code or 0)
     finally:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import xarray as xr
 
+WORLD = "--set hours=60 --set height=16 --set width=16 --set stored=[refc,t2m]"
 MODEL = "--model crps --set model.base_features=4 --set model.depth=1"
 OFTEN = "--set train.validation.every=3 --set train.checkpoint_minutes=0.0001"
 CASES = "--run r --data d.zarr --init 2024-06-03T02:00 --hours 2"
 COMMANDS = {
-    "prepare": ("prepare synthetic --output d.zarr --set hours=60 --set height=16 --set width=16", "d.zarr"),
+    "prepare": (f"prepare synthetic --output d.zarr {WORLD}", "d.zarr"),
     "train": (f"train --data d.zarr --run r --steps 6 --device cpu {MODEL} {OFTEN}", "r"),
     "rollout": (f"rollout {CASES} --output f.zarr", "f.zarr"),
     "netcdf": (f"rollout {CASES} --output f.nc", "f.nc"),
@@ -24,6 +25,8 @@ COMMANDS = {
 INPUTS = ("d.zarr", "r", "f.zarr")
 WALL_CLOCK = ("environment.json", "log.txt", "status.json", "tensorboard")
 """Of a run: what tells when and where it was made."""
+UNFINISHED = ".parts.partial"
+"""Beside scores: what the next try goes on from."""
 
 
 def furnished(folder: Path, world: Path, *, without: str) -> Path:
@@ -38,9 +41,9 @@ def furnished(folder: Path, world: Path, *, without: str) -> Path:
 
 def finished(output: Path) -> bool:
     """Whether an output says that it is whole."""
-    if (output / "status.json").exists():
-        return bool(json.loads((output / "status.json").read_text())["state"] == "finished")
-    return (output / "scores.json").exists() if output.name == "ev" else output.exists()
+    marker = output / {"r": "status.json", "ev": "scores.json"}.get(output.name, "")
+    said = marker.exists() and (output.name != "r" or json.loads(marker.read_text())["state"] == "finished")
+    return bool(said)
 
 
 def content(output: Path) -> Mapping[str, object]:
@@ -51,7 +54,8 @@ def content(output: Path) -> Mapping[str, object]:
     return {
         name: _without_clock(path)
         for name, path in files.items()
-        if name.split("/")[0] not in WALL_CLOCK and path.suffix not in (".nc", ".html", ".lock", ".holder")
+        if name.split("/")[0] not in (*WALL_CLOCK, UNFINISHED)
+        and path.suffix not in (".nc", ".html", ".lock", ".holder")
     }
 
 

@@ -36,6 +36,14 @@ def test_numbers_are_a_row_each_point() -> None:
     assert numbers([marked], "x", "y").splitlines() == ["series,x,y,low,high,mark", "a,1,0.25,,,20 dBZ"]
 
 
+def test_times_are_numbers_of_an_axis_and_dates_of_the_csv() -> None:
+    days = np.array(["1970-01-02", "1970-01-04"], "datetime64[D]")
+    axis = Axis(low=0.0, high=4 * 86400.0, ticks=[])
+    assert axis.share(days).tolist() == [0.25, 0.75]  # one and three of four days
+    rows = numbers([Series(name="a", style="f0", x=days, y=Y[:2])], "time (UTC)", "t2m").splitlines()
+    assert rows[1:] == ["a,1970-01-02,0.25,,", "a,1970-01-04,,,"]
+
+
 def test_a_panel_places_values_between_its_edges() -> None:
     panel = Panel(x=unit_axis(), y=Axis(low=0.0, high=10.0, ticks=[]), top=20, bottom=120)
     assert panel.across(np.array([0.0, 1.0])).tolist() == [LEFT, WIDTH - RIGHT]
@@ -69,3 +77,12 @@ def test_ticks_fit_the_margin(marks: list[float], labels: list[str]) -> None:
 def test_an_axis_of_small_values_has_short_labels() -> None:
     axis = linear_axis(np.array([0.0, 0.0011]))
     assert max(len(label) for _, label in axis.ticks) <= 7
+
+
+@pytest.mark.parametrize("level", [0.0, -1.0, 289.0421, 101325.0])
+def test_ticks_beside_one_value_differ(level: float) -> None:
+    axis = linear_axis(np.full(3, level))
+    labels = [label for _, label in axis.ticks]
+    assert axis.low < level < axis.high
+    assert len(set(labels)) == len(labels) > 2
+    assert max(map(len, labels)) <= 8

@@ -83,9 +83,8 @@ class Run:
     @property
     def metrics(self) -> pd.DataFrame:
         """What training logged, a row each time, by `step`: loss, learning rate, skill; NaN where not measured."""
-        path = self.path / directory.METRICS
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        frame = pd.DataFrame([json.loads(line) for line in lines], columns=None if lines else ["step"])
+        lines = directory.read_metrics(self.path)
+        frame = pd.DataFrame(lines, columns=None if lines else ["step"])
         return frame.groupby("step").first()
 
     def rollout(

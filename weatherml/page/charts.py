@@ -19,9 +19,11 @@ Array = npt.NDArray[Any]
 WIDTH, HEIGHT = 340, 210
 SQUARE = 310
 """The height of a chart whose axes are alike."""
-LEFT, RIGHT, TOP, BOTTOM = 50, 10, 10, 34
+LEFT, RIGHT, TOP, BOTTOM = 56, 10, 10, 34
 BAND_POINTS = 2
-PLAIN = 0.01, 1e5
+LEAST_SPAN = 1e-3
+"""Of an axis, over its largest value."""
+PLAIN = 0.01, 1e6
 """Where the largest of the ticks lies that are written without a power of ten."""
 
 
@@ -32,7 +34,7 @@ class Series:
     Attributes:
         name: of what it shows.
         style: its classes in the style sheet.
-        x: (N,).
+        x: (N,), numbers or times.
         y: (N,); the line breaks at NaN.
         low: (N,), the lower end of its interval, where there is one.
         high: (N,), the upper end.
@@ -50,7 +52,7 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """From values to a share of the axis.
+    """From values to a share of the axis; times count in seconds since 1970.
 
     Attributes:
         low: value at 0.
@@ -66,20 +68,21 @@ class Axis:
 
     def share(self, values: Array) -> Array:
         """Values to 0 .. 1; NaN where a logarithm has none."""
+        values = seconds(values) if np.asarray(values).dtype.kind == "M" else np.asarray(values, float)
         if not self.log:
-            return (np.asarray(values, float) - self.low) / (self.high - self.low)
-        positive = np.where(np.asarray(values, float) > 0, values, np.nan)
+            return (values - self.low) / (self.high - self.low)
+        positive = np.where(values > 0, values, np.nan)
         return np.log(positive / self.low) / math.log(self.high / self.low)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A chart with its name, its units, and its numbers as CSV where they may be taken along."""
+    """A chart with its name, its units, and its numbers as CSV."""
 
     name: str
     units: str
     svg: Markup
-    csv: str = ""
+    csv: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,16 +108,28 @@ class Panel:
         return np.stack([self.across(x), self.down(y)], axis=1)
 
 
+def seconds(times: Array) -> Array:
+    """Since 1970."""
+    return np.asarray(times).astype("datetime64[s]").astype(float)
+
+
 def linear_axis(values: Array, *, include: Sequence[float] = (), ticks: int = 5, whole: bool = False) -> Axis:
     """An axis over the finite values and those of `include`, ending on ticks."""
-    known = [*np.asarray(values, float)[np.isfinite(values)], *include] or [0.0, 1.0]
+    known = _parted([*np.asarray(values, float)[np.isfinite(values)], *include] or [0.0, 1.0])
     steps = [1, 2, 3, 6, 10] if whole else [1, 2, 2.5, 5, 10]  # hours divide by three and six
-    marks = np.asarray(MaxNLocator(nbins=ticks, steps=steps, integer=whole).tick_values(min(known), max(known)))
-    low, high = (min(known), max(known)) if whole else (marks[0], marks[-1])
+    marks = np.asarray(MaxNLocator(nbins=ticks, steps=steps, integer=whole).tick_values(*known))
+    low, high = known if whole else (marks[0], marks[-1])
     high = high if high > low else low + 1
     labels = tick_labels(marks)
     ticks_inside = [tick for tick in zip(marks.tolist(), labels, strict=True) if low <= tick[0] <= high]
     return Axis(low=low, high=high, ticks=ticks_inside)
+
+
+def _parted(values: Sequence[float]) -> tuple[float, float]:
+    """Smallest and largest, apart enough for short labels to differ."""
+    low, high = min(values), max(values)
+    wanting = (LEAST_SPAN * max(abs(low), abs(high)) or 1.0) - (high - low)
+    return (low - wanting / 2, high + wanting / 2) if wanting > 0 else (low, high)
 
 
 def tick_labels(marks: Array) -> list[str]:
@@ -147,8 +162,8 @@ def chart(
     name: str, units: str, series: Sequence[Series], x: Axis, y: Axis, *, x_label: str, y_label: str = "", **look: Any
 ) -> Chart:
     """A chart that tells in words what it shows, with its numbers; `look` goes to `line_chart`."""
-    text = f"{name}, against {x_label}: {', '.join(line.name for line in series)}"
-    svg = line_chart(series, x, y, x_label=x_label, text=text, **look)
+    look = {"text": f"{name}, against {x_label}: {', '.join(line.name for line in series)}"} | look
+    svg = line_chart(series, x, y, x_label=x_label, **look)
     what = x_label.partition(";")[0]  # behind it stands what the other axis is
     return Chart(name=name, units=units, svg=svg, csv=numbers(series, what, y_label or name))
 
@@ -166,7 +181,9 @@ def numbers(series: Sequence[Series], x_label: str, y_label: str) -> str:
     return rows.getvalue()
 
 
-def _number(value: float | None) -> str:
+def _number(value: Any) -> str:
+    if isinstance(value, np.datetime64):
+        return str(value)
     return "" if value is None or not np.isfinite(value) else f"{value:.6g}"
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from weatherml.errors import BadDataError
-from weatherml.files import output_lock, refuse_existing, replacing, require_free
+from weatherml.files import output_lock, refuse_existing, replacing, require_free, writing
 from weatherml.schema import KEY as SCHEMA
 from weatherml.schema import SCHEMAS, Description
 
@@ -78,7 +78,7 @@ def write_bundle(path: Path, bundle: Bundle, *, overwrite: bool = False) -> None
     with output_lock(path):
         refuse_existing(path, overwrite=overwrite)
         require_free(path, len(text) + sum(tensor.nbytes for tensor in tensors.values()))
-        with replacing(path) as temporary:
+        with replacing(path) as temporary, writing(path):
             save_file(tensors, temporary, metadata={KEY: text})
 
 

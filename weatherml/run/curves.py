@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 
 from weatherml.errors import MissingInputError, UsageError
 from weatherml.files import replacing
-from weatherml.run.directory import METRICS, open_run
+from weatherml.run.directory import METRICS, open_run, read_metrics
 
 Points = list[tuple[float, float]]
 FEW = 20
@@ -52,16 +51,14 @@ def plot_training(run: Path, output: Path) -> None:
     """Draw the training curves of the run at `run`.
 
     Raises:
-        BadDataError: not a run.
+        BadDataError: not a run, or damaged metrics.
         MissingInputError: it has no metrics yet.
         UsageError: a kind of picture that is not known.
     """
     open_run(run)
-    metrics = run / METRICS
-    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
-    panels = training_panels(json.loads(line) for line in lines)
+    panels = training_panels(read_metrics(run))
     if not panels:
-        raise MissingInputError(f"{metrics}: no metrics yet; let the run train on")
+        raise MissingInputError(f"{run / METRICS}: no metrics yet; let the run train on")
     draw(panels, output)
 
 

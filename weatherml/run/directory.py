@@ -18,7 +18,7 @@ from weatherml.config import dump, parse
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
 from weatherml.errors import BadDataError, ConfigError, MissingInputError, UsageError
-from weatherml.files import read_json, write_json, write_text
+from weatherml.files import read_json, read_json_lines, write_json, write_text
 from weatherml.models.base import GenerativeModel, Model
 from weatherml.models.diffusion import DiffusionModel
 from weatherml.run import checkpoint
@@ -274,6 +274,19 @@ def open_run(path: str | Path) -> Run:
 def is_run(path: Path) -> bool:
     """Whether a run lies at `path`, or a file that may hold one."""
     return (path / "status.json").is_file() or (path.suffix == SUFFIX and path.is_file())
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """What training logged in the run at `path`, oldest first: numbers by name, the `step` among them.
+
+    Raises:
+        BadDataError: a line that is damaged.
+    """
+    lines = read_json_lines(path / METRICS)
+    for number, line in enumerate(lines, 1):
+        if "step" not in line or not all(isinstance(value, int | float) for value in line.values()):
+            raise BadDataError(f"{path / METRICS}: line {number} holds no step, or no numbers; take it out")
+    return lines
 
 
 def _open_directory(path: Path) -> Run:

@@ -14,7 +14,7 @@ from weatherml.data.sequences.predictions import is_predictions, open_prediction
 from weatherml.data.sequences.store import KIND, SequenceDataset, open_sequences
 from weatherml.data.statistics import STATISTICS
 from weatherml.data.store import MARKER, Dataset, open_dataset, verify_marker
-from weatherml.errors import BadDataError, MissingInputError
+from weatherml.errors import BadDataError, MissingInputError, WMLError
 from weatherml.files import read_json, readable_size, tree_size
 from weatherml.run import checkpoint
 from weatherml.run.directory import is_run, open_run
@@ -37,6 +37,16 @@ def inspect(path: Path, *, deep: bool = False) -> Found:
     """
     if not path.exists():
         raise MissingInputError(f"{path}: nothing there; give a dataset, run or forecast")
+    try:
+        return _described(path, deep=deep)
+    except (WMLError, PermissionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged file breaks what reads it in any way
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise BadDataError(f"{path}: damaged ({reason}); restore it, or make it again") from None
+
+
+def _described(path: Path, *, deep: bool) -> Found:
     if is_run(path):
         return {"path": str(path), "is": "bundle" if path.is_file() else "run"} | inspect_run(path)
     if (path / MARKER).is_file():
@@ -151,7 +161,7 @@ def inspect_forecast(path: Path, *, deep: bool = False) -> Found:
     store = path.suffix != ".nc"
     if store:
         verify_marker(path, "forecast")
-    with xr.open_zarr(str(path)) if store else xr.open_dataset(path) as forecast:
+    with xr.open_zarr(str(path)) if store else xr.open_dataset(path, engine="netcdf4") as forecast:
         if "init_time" not in forecast or "lead_time" not in forecast:
             raise BadDataError(f"{path}: has no init_time and lead_time; not a forecast")
         if deep:

@@ -72,14 +72,14 @@ class Region(Config):
         y, x = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
         return slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1)
 
-    def inside(self, grid: Grid) -> Array:
-        """Which points lie within the degrees, (H, W) bool.
+    def inside(self, grid: Grid, at: str = "region") -> Array:
+        """Which points lie within the degrees, (H, W) bool; `at` is what errors call it.
 
         Raises:
             ConfigError: none, or the grid does not know where it lies.
         """
         if grid.latlon is None:
-            raise ConfigError("region: the grid knows no latitude and longitude; give rows and columns")
+            raise ConfigError(f"{at}: the grid knows no latitude and longitude; give rows and columns")
         latitude, longitude = grid.latlon
         assert self.south is not None
         assert self.north is not None
@@ -90,7 +90,7 @@ class Region(Config):
         inside &= (longitude - self.west + SLACK) % 360 <= width + 2 * SLACK
         if not inside.any():
             raise ConfigError(
-                f"region: no grid point in {self.south:g} to {self.north:g} N, {self.west:g} to {self.east:g} E; the "
+                f"{at}: no grid point in {self.south:g} to {self.north:g} N, {self.west:g} to {self.east:g} E; the "
                 f"grid has {latitude.min():.4g} to {latitude.max():.4g} N, "
                 f"{longitude.min():.4g} to {longitude.max():.4g} E"
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from weatherml.errors import DiskError, OutputError
-from weatherml.files import output_lock, partial_path, refuse_existing, remove, write_text
+from weatherml.files import output_lock, partial_path, refuse_existing, remove, write_text, writing
 from weatherml.verify.export import to_json, to_xarray
 from weatherml.verify.scores import Scores
 
@@ -48,7 +48,8 @@ def write_output(output: Path, scores: Scores, report: str, *, parts: Path) -> N
         write_text(partial / "report.html", report)
         for name, dataset in to_xarray(scores).items():
             mode: Literal["w", "a"] = "w" if name == "/" else "a"
-            dataset.to_netcdf(partial / "scores.nc", engine="netcdf4", mode=mode, group=name)
+            with writing(output):
+                dataset.to_netcdf(partial / "scores.nc", engine="netcdf4", mode=mode, group=name)
         # on one line: these are numbers for programs, and indented they would fill a multiple of the disk
         write_text(partial / "scores.json", json.dumps(to_json(scores), ensure_ascii=False) + "\n")
         (output / FILES[-1]).unlink(missing_ok=True)

@@ -54,4 +54,4 @@ def _box(name: str, text: str, grid: Grid) -> Array:
     if not name or len(ends) != len(EDGES):
         raise UsageError(f"--region {name}={text}: {len(ends)} edges; give NAME=south,north,west,east in degrees")
     region = parse(Region, dict(zip(EDGES, ends, strict=True)), at=f"region {name}")
-    return region.inside(grid)
+    return region.inside(grid, at=f"region {name}")

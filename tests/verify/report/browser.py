@@ -1,15 +1,26 @@
-"""A report in headless Chromium, and what is asked of a page there."""
+"""A page in headless Chromium, and what is asked of it there; modules that import this skip without playwright."""
 
 from __future__ import annotations
 
+import csv
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Browser, Page
+import pytest
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NARROW = 360
+
+GROUND = "getComputedStyle(document.body).backgroundColor"
+BARE = "[...document.querySelectorAll('figure svg.chart')].filter(svg => !svg.closest('[data-export]')).length"
 UNFOLD = "document.querySelectorAll('details:not(.export)').forEach(each => each.open = true)"
 FOLD = "document.querySelectorAll('details.group').forEach(each => each.open = false)"
 
@@ -64,6 +75,16 @@ FOCUSED = """() => {
 }"""
 
 
+def chromium() -> Iterator[Browser]:
+    """A fixture, for `pytest.fixture`."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on the path")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
 @dataclass
 class Opened:
     """A page, and what went wrong in it."""
@@ -90,3 +111,36 @@ def opened(
     found.page.goto(path.as_uri())
     yield found
     context.close()
+
+
+def saved(found: Opened, figure: str, form: str) -> Path:
+    """What the menu of a figure gives."""
+    menu = found.page.locator(f"{figure} .export").first
+    menu.locator("summary").click()
+    with found.page.expect_download() as download:
+        menu.get_by_role("button", name=form).click()
+    assert download.value.suggested_filename.endswith(form.lower())
+    return Path(download.value.path())
+
+
+def saved_rows(found: Opened, figure: str) -> list[dict[str, str]]:
+    """The numbers of a figure."""
+    with saved(found, figure, "CSV").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def checked_rows(browser: Browser, path: Path, figure: str) -> list[dict[str, str]]:
+    """The numbers of a figure of a page that is sound on a phone in either theme, where every chart has a menu."""
+    with opened(browser, path, width=NARROW) as found:
+        found.ask(UNFOLD)
+        assert found.ask("document.documentElement.scrollWidth") <= NARROW
+        assert found.ask(LABELS) == []
+        assert found.ask(CONTRASTS) == []
+        assert found.ask(BARE) == 0
+        light = found.ask(GROUND)
+        found.page.get_by_role("button", name="Dark colours").click()
+        assert found.ask(GROUND) != light
+        assert found.ask(CONTRASTS) == []
+        rows = saved_rows(found, figure)
+        assert found.wrong == []
+    return rows

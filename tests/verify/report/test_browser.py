@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import re
-import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,24 +11,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.verify.report.conftest import MakeReport
-from weatherml.verify.scores import Scores
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from tests.verify.report.browser import (  # noqa: E402 - it needs playwright
+from tests.verify.report.browser import (
     CONTRASTS,
     FOCUSED,
     FOLD,
+    GROUND,
     IMAGES,
     LABELS,
     UNFOLD,
     Opened,
+    chromium,
     opened,
+    saved,
+    saved_rows,
 )
+from tests.verify.report.conftest import MakeReport
+from weatherml.verify.scores import Scores
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
 Report = tuple[Scores, Path]
+browser = pytest.fixture(chromium, scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +38,6 @@ def report(make_report: MakeReport, tmp_path_factory: pytest.TempPathFactory) ->
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(html, encoding="utf-8")
     return scores, path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(
@@ -101,15 +92,14 @@ def test_the_tab_key_reaches_everything(desk: Opened) -> None:
 
 def test_the_theme_can_be_chosen_and_is_kept(browser: Any, report: Report) -> None:
     with opened(browser, report[1], theme="dark") as found:
-        ground = "getComputedStyle(document.body).backgroundColor"
-        dark = found.ask(ground)
+        dark = found.ask(GROUND)
         found.page.get_by_role("button", name="Light colours").click()
-        light = found.ask(ground)
+        light = found.ask(GROUND)
         assert light != dark
         found.page.reload()
-        assert found.ask(ground) == light
+        assert found.ask(GROUND) == light
         found.page.get_by_role("button", name="Dark colours").click()
-        assert found.ask(ground) == dark
+        assert found.ask(GROUND) == dark
 
 
 def test_the_score_card_tells_each_cell(desk: Opened, report: Report) -> None:
@@ -130,20 +120,8 @@ def test_the_score_card_tells_each_cell(desk: Opened, report: Report) -> None:
     assert card.locator("figure:visible").get_attribute("data-export") == "mine against persistence"
 
 
-def saved(found: Opened, figure: str, form: str) -> Path:
-    """What the menu of a figure gives."""
-    menu = found.page.locator(f"{figure} .export").first
-    menu.locator("summary").click()
-    with found.page.expect_download() as download:
-        menu.get_by_role("button", name=form).click()
-    assert download.value.suggested_filename.endswith(form.lower())
-    return Path(download.value.path())
-
-
 def test_csv_has_the_numbers_of_the_chart(desk: Opened, report: Report) -> None:
-    path = saved(desk, "#refc figure[data-export=rmse]", "CSV")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = saved_rows(desk, "#refc figure[data-export=rmse]")
     curve = report[0].curves["mine"]["refc"]["rmse"]
     mine = [row for row in rows if row["series"] == "mine"]
     assert {row["series"] for row in rows} == {"mine", "theirs", "persistence"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -129,6 +129,12 @@ def calendar_svg(block: Block) -> Markup:
         f'<svg class="chart calendar" viewBox="0 0 {width} {height}" style="max-width: {2 * width}px" role="img" '
         f'aria-label="{escape(block.text)}">{body}</svg>'
     )
+
+
+def calendar_csv(pictures: Sequence[Block]) -> str:
+    """How many times of each block are in each state."""
+    rows = [["block", *STATES], *([block.label, *map(str, map(block.count, STATES))] for block in pictures)]
+    return "".join(f"{','.join(row)}\n" for row in rows)
 
 
 def _labels(block: Block) -> list[str]:

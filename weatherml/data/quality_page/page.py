@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weatherml.data.chunks import read_array
-from weatherml.data.quality_page.calendar import STATES, blocks, calendar_svg
+from weatherml.data.quality_page.calendar import STATES, blocks, calendar_csv, calendar_svg
 from weatherml.data.quality_page.drawings import activity_charts, mean_chart, missing_chart, range_chart
 from weatherml.data.quality_page.numbers import COUNTED, counts, grouped, mean_from, period_unit, ranges
 from weatherml.data.quality_page.shifts import RANGE, Shift, shifts
@@ -60,7 +60,11 @@ def page(
         "facts": facts(summary.times, quality, found, step),
         "notes": quality["notes"],
         "states": STATES,
-        "calendar": [(block.label, calendar_svg(block)) for block in pictures],
+        "calendar": {
+            "caption": reach(summary.times),
+            "csv": calendar_csv(pictures),
+            "pictures": [(block.label, calendar_svg(block)) for block in pictures],
+        },
         "counts": {
             "period": PERIOD_NAMES[unit],
             "columns": COUNTED,
@@ -82,7 +86,7 @@ def facts(
     kinds = Counter(finding["finding"] for finding in quality["findings"])
     return [
         ("Times", f"{len(times):,}"),
-        ("From, to", f"{minute(times[0])}, {minute(times[-1])} UTC"),
+        ("Record", reach(times)),
         ("Step", span(step)),
         ("Missing", f"{len(quality['missing']):,}"),
         ("Quarantined", f"{len(quality['quarantined']):,}"),
@@ -117,7 +121,7 @@ def sections(
                     missing_chart(variable, days, missing[:, c]),
                 ],
                 "activity": activity_charts(summary.times, shares, variable) if shares else [],
-                "events": [(f"f{i}", event(variable, at)) for i, at in enumerate(shares)],
+                "events": [(event(variable, at), f"f{i}") for i, at in enumerate(shares)],
             }
         )
     return made
@@ -152,6 +156,11 @@ def finding_row(finding: Mapping[str, Any]) -> tuple[str, ...]:
 def listed(rows: Sequence[Any]) -> Context:
     """The first rows of a table that may be long."""
     return {"rows": rows[:MOST_LISTED], "more": max(len(rows) - MOST_LISTED, 0)}
+
+
+def reach(times: Array) -> str:
+    """From the first to the last."""
+    return f"{minute(times[0])} to {minute(times[-1])} UTC"
 
 
 def minute(time: np.datetime64) -> str:

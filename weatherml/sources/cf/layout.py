@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from weatherml.errors import BadDataError
-from weatherml.grid import Grid
+from weatherml.errors import BadDataError, WMLError
+from weatherml.grid import MOST_POINTS, Grid
 from weatherml.sources.cf.channels import Channel, Chosen, find_channels, find_statics
 from weatherml.sources.cf.dimensions import find_roles
 from weatherml.sources.cf.grid import read_grid
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 SUFFIXES = {".nc", ".nc4", ".cdf", ".netcdf", ".zarr"}
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
+MOST_OVERHEAD = 1 << 20
 CLASSIC = (b"CDF\x01", b"CDF\x02")
-BROKEN = (OSError, ValueError, KeyError, RuntimeError)
-"""What netCDF4, zarr and xarray raise on broken files."""
 
 
 def is_zarr(path: Path) -> bool:
@@ -56,10 +56,31 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
     how: dict[str, Any] = {"engine": "zarr", "consolidated": False} if is_zarr(path) else {"engine": "netcdf4"}
     try:
         _check_classic(path)
-        with xr.open_dataset(path, chunks=None, decode_times=False, decode_timedelta=False, **how) as dataset:
+        how |= {"chunks": None, "decode_times": False, "decode_timedelta": False, "create_default_indexes": False}
+        with xr.open_dataset(path, **how) as dataset:
+            _check_axes(dataset)
             yield dataset
-    except BROKEN as error:
+    except (WMLError, PermissionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - a broken file breaks netCDF4, zarr and xarray in any way
         raise BadDataError(f"{path}: not readable ({_line(error)}); fetch or write it again") from None
+
+
+def _check_axes(dataset: xr.Dataset) -> None:
+    """Raise ValueError where an axis, which is read whole, claims to be too long."""
+    for name, axis in dataset.coords.items():
+        if axis.size > MOST_POINTS:
+            raise ValueError(f"{name} claims {axis.size} values, at most {MOST_POINTS} are read")
+
+
+def _check_chunks(path: Path, dataset: xr.Dataset) -> None:
+    """Raise ValueError where a file of a store is larger than its chunk before compression: it would inflate further."""
+    for name, field in dataset.variables.items() if path.is_dir() else ():
+        chunk = field.encoding.get("shards") or field.encoding.get("chunks") or (1,)
+        most = 2 * math.prod(chunk) * field.dtype.itemsize + MOST_OVERHEAD
+        for file in (path / str(name)).rglob("*"):
+            if file.is_file() and file.stat().st_size > most:
+                raise ValueError(f"{file.relative_to(path)} has {file.stat().st_size} bytes, a chunk at most {most}")
 
 
 def _check_classic(path: Path) -> None:
@@ -82,7 +103,7 @@ def _check_classic(path: Path) -> None:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +153,7 @@ class Layout:
         order = [self.roles[role] for role in ("time", "y", "x") if self.roles.get(role) in field.dims]
         try:
             return np.asarray(field.squeeze([dim for dim in field.dims if dim not in order]).transpose(*order).values)
-        except BROKEN as error:
+        except Exception as error:  # noqa: BLE001 - codecs raise ValueError, RuntimeError and their own
             raise BadDataError(f"{self.path}: {at}: {_line(error)}; fetch or write it again") from None
 
 
@@ -144,7 +165,10 @@ def read_layout(path: Path, chosen: Chosen | None) -> Layout:
     """
     with opened(path) as dataset:
         roles = find_roles(path, dataset)
+        _check_chunks(path, dataset)
         time = roles.get("time")
+        if (points := dataset.sizes[roles["y"]] * dataset.sizes[roles["x"]]) > MOST_POINTS:
+            raise BadDataError(f"{path}: claims {points} points, at most {MOST_POINTS} are read; cut a region out")
         channels, notes = find_channels(path, dataset, roles, chosen)
         grid, grid_notes = read_grid(path, dataset, roles)
         return Layout(

@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from weatherml.errors import BadDataError
-from weatherml.grid import Grid
+from weatherml.grid import MOST_POINTS, Grid
 from weatherml.sources.grib.octets import GribError, signed, unsigned
 
 Array = npt.NDArray[Any]
 
-MAX_POINTS = 1 << 28  # a constant field of any size is a few bytes: refuse before memory is asked for
 LATLON, LAMBERT = 0, 30  # grid definition templates
 SHORTEST = 72  # bytes of section 3 in template 3.0
 
@@ -32,7 +31,7 @@ def grid_of(section: bytes) -> Grid:
     if template not in _GRIDS or len(section) < SHORTEST:
         raise GribError(f"grid template 3.{template}; latitude-longitude (3.0) and Lambert conformal (3.30) are read")
     nx, ny = unsigned(section, 31, 4), unsigned(section, 35, 4)
-    if nx * ny != unsigned(section, 7, 4) or not 0 < nx * ny <= MAX_POINTS:
+    if nx * ny != unsigned(section, 7, 4) or not 0 < nx * ny <= MOST_POINTS:
         raise GribError(f"a grid of {nx} x {ny} points that says it has {unsigned(section, 7, 4)}")
     try:
         return _GRIDS[template](section, nx, ny)

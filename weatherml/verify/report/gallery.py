@@ -57,7 +57,7 @@ def maps(variable: Variable, case: Example, members: int, frame: MapFrame) -> Co
         "bars": bars(variable, pictures),
         "rows": [
             {
-                "lead": f"+{fields.lead_hours[lead]:g} h",
+                "label": f"+{fields.lead_hours[lead]:g} h",
                 "pictures": [
                     (title, frame.png(shown.values[lead], shown.scale, pixels=PIXELS))
                     for title, shown in pictures.items()

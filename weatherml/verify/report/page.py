@@ -42,7 +42,7 @@ def page_context(scores: Scores, gallery: Gallery, store: Truth, frame: MapFrame
         "forecasts": scores.forecasts,
         "facts": facts(scores),
         "notes": scores.cases.notes,
-        "legend": [(name, look[name]) for name in scores.names],
+        "looks": [(name, look[name]) for name in scores.names],
         "truth_name": TRUTH,
         "card": score_card(scores),
         "frame": frame,

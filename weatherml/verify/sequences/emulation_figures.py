@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from weatherml.page.charts import Chart, Series, line_chart, linear_axis
+from weatherml.page.charts import Chart, Series, chart, linear_axis
 from weatherml.variables import Variable
 from weatherml.verify.colors import error_scale, field_scale
 from weatherml.verify.report.maps import MapFrame
-from weatherml.verify.report.words import bar
+from weatherml.verify.report.words import MINUS, bar
 from weatherml.verify.sequences.emulation import area_mean
 from weatherml.verify.sequences.results import Results
 
@@ -26,25 +27,26 @@ def global_mean_charts(results: Results, target: str, look: dict[str, str]) -> l
     cases, rows = results.cases, results.truth.grid.row_weights
     fields = {"truth": cases.truth[target]} | {name: cases.forecasts[name][target] for name in look}
     means = {name: area_mean(values, rows) for name, values in fields.items()}
+    variable = next(each for each in results.truth.targets if each.name == target)
     return [
-        Chart(
-            name=results.truth.series[number],
-            units=_units(results, target),
-            svg=_curves({n: mean[chosen] for n, mean in means.items()}, cases.times[chosen], look | {"truth": "truth"}),
+        _mean_chart(
+            results.truth.series[number],
+            variable,
+            {name: mean[chosen] for name, mean in means.items()},
+            cases.times[chosen],
+            look=look | {"truth": "truth"},
         )
         for number, chosen in _series(results)
     ]
-
-
-def _units(results: Results, target: str) -> str:
-    return next(each.units for each in results.truth.targets if each.name == target)
 
 
 def _series(results: Results) -> list[tuple[int, Array]]:
     return [(int(number), results.cases.of_series(number)) for number in np.unique(results.cases.samples[:, 0])]
 
 
-def _curves(means: dict[str, Array], times: Array, look: dict[str, str]) -> Any:
+def _mean_chart(
+    series: str, variable: Variable, means: dict[str, Array], times: Array, *, look: dict[str, str]
+) -> Chart:
     years, label = by_year(times)
     places, group = np.unique(years, return_inverse=True)
     count = np.bincount(group)
@@ -53,7 +55,8 @@ def _curves(means: dict[str, Array], times: Array, look: dict[str, str]) -> Any:
         for name, mean in means.items()
     ]
     reach = np.concatenate([line.y for line in lines])
-    return line_chart(lines, linear_axis(places, whole=len(places) > YEARS), linear_axis(reach), x_label=label)
+    x, y = linear_axis(places, whole=len(places) > YEARS), linear_axis(reach)
+    return chart(series, variable.units, lines, x, y, x_label=label, y_label=variable.name)
 
 
 def by_year(times: Array) -> tuple[Array, str]:
@@ -76,23 +79,22 @@ def map_groups(results: Results, variable: Variable, frame: MapFrame) -> list[di
     }
     scale = field_scale(variable, np.array(list(means.values())))
     differences = error_scale(np.array([each - maps[0] for maps in means.values() for each in maps[1:]]))
+    titles = ["truth", *(title for name in names for title in (name, f"{name} {MINUS} truth"))]
+
+    def pictures(maps: list[Array]) -> Iterator[str]:
+        yield frame.png(maps[0], scale)
+        for each in maps[1:]:
+            yield frame.png(each, scale)
+            yield frame.png(each - maps[0], differences)
+
     return [
         {
             "title": "Mean over the scored time",
-            "titles": ["truth", *(title for name in names for title in (name, f"{name} {MINUS} truth"))],
+            "titles": titles,
             "rows": [
-                (series, [frame.png(maps[0], scale), *_pairs(maps, frame, scale, differences)])
+                {"label": series, "pictures": list(zip(titles, pictures(maps), strict=True))}
                 for series, maps in means.items()
             ],
             "bars": [(variable.name, bar(scale, variable.units)), ("difference", bar(differences, variable.units))],
         }
-    ]
-
-
-MINUS = "\N{MINUS SIGN}"
-
-
-def _pairs(maps: list[Array], frame: MapFrame, scale: Any, differences: Any) -> list[str]:
-    return [
-        picture for each in maps[1:] for picture in (frame.png(each, scale), frame.png(each - maps[0], differences))
     ]

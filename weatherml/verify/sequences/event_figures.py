@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from markupsafe import Markup
 from matplotlib.colors import to_rgba
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve
 
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.windows import evenly
-from weatherml.page.charts import BOTTOM, HEIGHT, TOP, WIDTH, Chart, Series, line_chart, unit_axis
+from weatherml.page.charts import BOTTOM, HEIGHT, TOP, WIDTH, Chart, Series, chart, numbers, picture, unit_axis
 from weatherml.variables import Variable
 from weatherml.verify.colors import spread_scale
 from weatherml.verify.report.maps import MapFrame
@@ -25,7 +24,9 @@ from weatherml.verify.sequences.results import Results
 Array = npt.NDArray[Any]
 POINTS = 300
 RELIABILITY_BINS = 10
+READ = "step that is read"
 RGB = (("red", "b04", "b4"), ("green", "b03", "b3"), ("blue", "b02", "b2"))
+MASKS = ("last image", "truth", "probability", "decision")
 COLORS = {"hit": "#18a558", "false alarm": "#f2a900", "miss": "#d7263d"}
 
 
@@ -35,48 +36,44 @@ def event_charts(results: Results, target: str, look: dict[str, str]) -> list[Ch
     truth = results.cases.truth[target]
     found = {name: outcomes(results.cases.forecasts[name][target], truth, cell) for name in look}
     rate = next(iter(found.values())).base_rate
-    draw = {
-        "precision and recall": (_precision_recall, {"x_label": "recall; precision upwards", "mark": rate}),
-        "reliability": (_reliability, {"x_label": "probability; observed share upwards", "diagonal": True}),
-    }
-    told = {name: each for name, each in found.items() if name != results.baseline}
+    told = [(name, look[name], each) for name, each in found.items() if name != results.baseline]
+    curves = [_precision_recall(*each) for each in told]
+    shares = [_reliability(*each) for each in told]
+    axes = unit_axis(), unit_axis()
+    recall = {"x_label": "recall; precision upwards", "y_label": "precision"}
+    said = {"x_label": "probability; observed share upwards", "y_label": "observed share"}
     return [
-        Chart(
-            name=title,
-            units=f"base rate {rate:.3g}" if "mark" in more else "",
-            svg=line_chart(
-                [Series(name=n, style=look[n], x=x, y=y) for n, (x, y) in ((n, line(o)) for n, o in told.items())],
-                unit_axis(),
-                unit_axis(),
-                **more,  # type: ignore[arg-type]
-            ),
-        )
-        for title, (line, more) in draw.items()
+        chart("precision and recall", f"base rate {rate:.3g}", curves, *axes, mark=rate, **recall),
+        chart("reliability", "", shares, *axes, diagonal=True, **said),
     ]
 
 
-def _precision_recall(found: Outcomes) -> tuple[Array, Array]:
+def _precision_recall(name: str, style: str, found: Outcomes) -> Series:
     precision, recall, _ = precision_recall_curve(found.event, found.probability, drop_intermediate=True)
-    return evenly(recall, POINTS), evenly(precision, POINTS)
+    return Series(name=name, style=style, x=evenly(recall, POINTS), y=evenly(precision, POINTS))
 
 
-def _reliability(found: Outcomes) -> tuple[Array, Array]:
+def _reliability(name: str, style: str, found: Outcomes) -> Series:
     observed, said = calibration_curve(found.event, found.probability, n_bins=RELIABILITY_BINS)
-    return said, observed
+    return Series(name=name, style=style, x=said, y=observed)
 
 
 def attention_chart(name: str, weights: Array) -> Chart:
     """How much each step (downwards) reads from each (to the right), (S, S), oldest first."""
-    side, scale = HEIGHT - TOP - BOTTOM, spread_scale(weights)
-    left, steps = (WIDTH - side) / 2, len(weights)
-    picture = MapFrame(steps, float(steps), flip_rows=False, flip_columns=False, path="").png(weights, scale)
-    svg = (
-        '<svg class="chart" viewBox="0 0 {} {}" role="img"><image x="{}" y="{}" width="{}" height="{}" href="{}" '
-        'style="image-rendering: pixelated"/><text class="x" x="{}" y="{}">step that is read, oldest first; '
-        "reading step downwards</text></svg>"
+    side, steps = HEIGHT - TOP - BOTTOM, np.arange(len(weights))
+    frame = MapFrame(len(steps), float(len(steps)), flip_rows=False, flip_columns=False, path="")
+    image = frame.png(weights, spread_scale(weights))
+    parts = [
+        f'<image x="{(WIDTH - side) / 2}" y="{TOP}" width="{side}" height="{side}" href="{image}"/>',
+        f'<text class="x" x="{WIDTH / 2}" y="{HEIGHT - 12}">{READ}, oldest first; reading step downwards</text>',
+    ]
+    rows = [Series(name=f"reading step {step}", style="", x=steps, y=weights[step]) for step in steps]
+    return Chart(
+        name=name,
+        units=f"0 to {weights.max():.2g}; {1 / len(steps):.2g} reads all alike",
+        svg=picture(parts, HEIGHT, f"attention of {name}: how much each step reads from each"),
+        csv=numbers(rows, READ, "weight"),
     )
-    drawn = Markup(svg).format(WIDTH, HEIGHT, left, TOP, side, side, picture, WIDTH / 2, HEIGHT - 12)  # noqa: S704
-    return Chart(name=name, units=f"0 to {weights.max():.2g}; {1 / steps:.2g} reads all alike", svg=drawn)
 
 
 def mask_groups(results: Results, variable: Variable, frame: MapFrame) -> list[dict[str, Any]]:
@@ -106,8 +103,11 @@ def _masks(results: Results, name: str, target: str, frame: MapFrame) -> list[di
     return [
         {
             "title": f"{name}: cases by their IoU",
-            "titles": ["last image", "truth", "probability", "decision"],
-            "rows": [(f"{label}, {iou[case]:.2f}", pictures(case)) for label, case in chosen.items()],
+            "titles": MASKS,
+            "rows": [
+                {"label": f"{label}, {iou[case]:.2f}", "pictures": list(zip(MASKS, pictures(case), strict=True))}
+                for label, case in chosen.items()
+            ],
             "remark": f"Decisions from {threshold:.3g} on: hits green, false alarms yellow, misses red.",
             "bars": [("probability", bar(scale, "1"))],
         }
