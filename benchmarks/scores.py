@@ -35,10 +35,10 @@ from weatherml.metrics.base import Metric
 from weatherml.metrics.crps import fair_crps
 from weatherml.metrics.fss import FSS
 from weatherml.variables import TABLE
-from weatherml.verify.cases import common_cases
-from weatherml.verify.forecasts import ForecastFile, open_forecast
-from weatherml.verify.scoring import score_cards, score_case
-from weatherml.verify.truth import Truth, open_truth
+from weatherml.verify.files.forecasts import ForecastFile, open_forecast
+from weatherml.verify.files.truth import Truth, open_truth
+from weatherml.verify.scoring.case import score_cards, score_case
+from weatherml.verify.scoring.cases import common_cases
 
 MEMBERS, GRID, CONUS = 20, (530, 900), (1059, 1799)
 WINDOWS, THRESHOLDS = (1, 3, 9, 27, 81), (1.0, 2.0, 4.0, 8.0)

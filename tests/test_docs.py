@@ -37,8 +37,9 @@ NOT_RUN = {
 
 SLOW = (
     r"--find-lr|--vram|plan --model|--members 100|muon|pushforward|horizon=4$|overnight/|storm.gif|p40.gif|"
-    r"forecasts/hrrr.zarr|data/(year|fortnight|decade)|--members 50 --hours 24$|runs/overnight|--weights|--format torch|"
-    r"safetensors --data data/dataset.zarr --members|--combine pool|tflops|sampler heun|--fit$|--perturb|prepare synthetic$"
+    r"forecasts/hrrr.zarr|data/(year|fortnight|decade)|--members 50 --hours 24$|runs/overnight|--weights|"
+    r"--format torch|safetensors --data data/dataset.zarr --members|--combine pool|tflops|sampler heun|--fit$|"
+    r"--perturb|synthetic$"
 )
 """Variations on what is run anyway, for the long run of the tests."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,3 +33,11 @@ def world(wml: Commands) -> Path:
         command, _ = COMMANDS[name]
         assert wml.run(command, folder) == 0, wml.printed
     return folder
+
+
+@pytest.fixture(scope="session")
+def sound(wml: Commands, world: Path, write_netcdf: Any) -> Path:
+    """The world, and an input of every other kind."""
+    from tests.faults.inputs import furnish  # noqa: PLC0415 - skips where eccodes is absent
+
+    return furnish(wml, world, write_netcdf)

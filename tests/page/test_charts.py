@@ -79,7 +79,7 @@ def test_an_axis_of_small_values_has_short_labels() -> None:
     assert max(len(label) for _, label in axis.ticks) <= 7
 
 
-@pytest.mark.parametrize("level", [0.0, -1.0, 289.0421, 101325.0])
+@pytest.mark.parametrize("level", [0.0, -1.0, 289.0421, 101325.0, 1.134e-4])
 def test_ticks_beside_one_value_differ(level: float) -> None:
     axis = linear_axis(np.full(3, level))
     labels = [label for _, label in axis.ticks]

@@ -13,10 +13,10 @@ import xarray as xr
 from weatherml.errors import BadDataError, ConfigError
 from weatherml.metrics.base import METRICS
 from weatherml.variables import TABLE
-from weatherml.verify.finish import finish
-from weatherml.verify.inputs import Request, open_inputs, read_baseline, within_range
-from weatherml.verify.parts import score_part
-from weatherml.verify.scores import Scores, headlines
+from weatherml.verify.scores.finish import finish
+from weatherml.verify.scores.scores import Scores, headlines
+from weatherml.verify.scoring.inputs import Request, open_inputs, read_baseline, within_range
+from weatherml.verify.scoring.parts import score_part
 
 Make = Callable[..., Any]
 HOUR = np.timedelta64(1, "h")

@@ -11,7 +11,7 @@ from weatherml.data.store import MARKER
 from weatherml.errors import BadDataError
 from weatherml.files import read_json
 from weatherml.run.directory import is_run
-from weatherml.verify.output import FILES as SCORES
+from weatherml.verify.scores.output import FILES as SCORES
 
 Kind = Literal["run", "bundle", "dataset", "sequences", "forecast", "scores", "predictions"]
 STATUS = "status.json"

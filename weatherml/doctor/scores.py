@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from weatherml.doctor.finding import Finding, Subject, ok, problem
 from weatherml.files import read_json
-from weatherml.verify.output import FILES
+from weatherml.verify.scores.output import FILES
 
 
 def scores(subject: Subject) -> Iterator[Finding]:

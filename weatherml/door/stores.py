@@ -16,8 +16,8 @@ from weatherml.data.store import MARKER, PARTS, Dataset
 from weatherml.data.stores import open_data
 from weatherml.errors import UsageError
 from weatherml.forecast.forcing import open_forecasts
-from weatherml.verify.names import standard
-from weatherml.verify.reading import lead_hours, open_file
+from weatherml.verify.files.names import standard
+from weatherml.verify.files.reading import lead_hours, open_file
 
 Array = npt.NDArray[Any]
 Given: TypeAlias = str | Path | xr.Dataset

@@ -19,10 +19,10 @@ Array = npt.NDArray[Any]
 WIDTH, HEIGHT = 340, 210
 SQUARE = 310
 """The height of a chart whose axes are alike."""
-LEFT, RIGHT, TOP, BOTTOM = 56, 10, 10, 34
+LEFT, RIGHT, TOP, BOTTOM = 56, 16, 10, 34
 BAND_POINTS = 2
-LEAST_SPAN = 1e-3
-"""Of an axis, over its largest value."""
+LEAST_SPAN = 1e-3, 1e-2
+"""Of an axis over its largest value: where ticks are plain, and where a power of ten takes room from their figures."""
 PLAIN = 0.01, 1e6
 """Where the largest of the ticks lies that are written without a power of ten."""
 
@@ -128,7 +128,9 @@ def linear_axis(values: Array, *, include: Sequence[float] = (), ticks: int = 5,
 def _parted(values: Sequence[float]) -> tuple[float, float]:
     """Smallest and largest, apart enough for short labels to differ."""
     low, high = min(values), max(values)
-    wanting = (LEAST_SPAN * max(abs(low), abs(high)) or 1.0) - (high - low)
+    largest = max(abs(low), abs(high))
+    least = LEAST_SPAN[not PLAIN[0] <= largest < PLAIN[1]]
+    wanting = (least * largest or 1.0) - (high - low)
     return (low - wanting / 2, high + wanting / 2) if wanting > 0 else (low, high)
 
 
@@ -137,7 +139,7 @@ def tick_labels(marks: Array) -> list[str]:
     largest = float(np.abs(marks).max(initial=0.0))
     if not largest or PLAIN[0] <= largest < PLAIN[1]:
         return [f"{mark:.6g}" for mark in marks]
-    parts = [f"{mark:.2e}".split("e") for mark in marks]
+    parts = [f"{mark:.3e}".split("e") for mark in marks]
     return [f"{float(digits):g}e{int(power)}" if float(digits) else "0" for digits, power in parts]
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from weatherml.verify.evaluation import Evaluation, evaluate
-    from weatherml.verify.scores import Headline
+    from weatherml.verify.scores.scores import Headline
 
 __all__ = ["Evaluation", "Headline", "evaluate"]
-_HOMES = {"Evaluation": "evaluation", "Headline": "scores", "evaluate": "evaluation"}
+_HOMES = {"Evaluation": "evaluation", "Headline": "scores.scores", "evaluate": "evaluation"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,16 +14,16 @@ from tqdm import tqdm
 
 from weatherml.signals import stop_request
 from weatherml.verify.example import read_gallery
-from weatherml.verify.finish import finish
-from weatherml.verify.forecasts import ForecastFile
-from weatherml.verify.inputs import GivenBaseline, Inputs, Request, open_inputs, read_baseline
-from weatherml.verify.output import claim_output, write_output
+from weatherml.verify.files.forecasts import ForecastFile
 from weatherml.verify.report import render
 from weatherml.verify.report.lines import read_lines
-from weatherml.verify.resume import PartFolder, fingerprint
-from weatherml.verify.running import Blocks, score_blocks
-from weatherml.verify.scores import Headline, headlines
-from weatherml.verify.tally import HIGH, LOW, block_of
+from weatherml.verify.scores.bootstrap import HIGH, LOW, block_of
+from weatherml.verify.scores.finish import finish
+from weatherml.verify.scores.output import claim_output, write_output
+from weatherml.verify.scores.scores import Headline, headlines
+from weatherml.verify.scoring.inputs import GivenBaseline, Inputs, Request, open_inputs, read_baseline
+from weatherml.verify.scoring.resume import PartFolder, fingerprint
+from weatherml.verify.scoring.running import Blocks, score_blocks
 
 Progress = Callable[[int, int], None]
 BLOCK_HOURS = 24

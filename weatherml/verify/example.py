@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from weatherml.variables import Variable
-from weatherml.verify.scores import Scores, headline_leads
-from weatherml.verify.scoring import Reader
-from weatherml.verify.truth import Array, Truth
+from weatherml.verify.files.truth import Array, Truth
+from weatherml.verify.scores.scores import Scores, headline_leads
+from weatherml.verify.scoring.case import Reader
 
 STORM = "refc"
 RANKS = ("best", "median", "worst")

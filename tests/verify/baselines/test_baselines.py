@@ -14,7 +14,7 @@ from weatherml.sources.base import SOURCES, SourceConfig
 from weatherml.verify.baselines import BASELINES
 from weatherml.verify.baselines.climatological_ensemble import ClimatologicalEnsembleConfig
 from weatherml.verify.baselines.oracle import OracleConfig
-from weatherml.verify.truth import Truth, open_truth
+from weatherml.verify.files.truth import Truth, open_truth
 
 HOUR = np.timedelta64(3600, "s")
 INIT = np.datetime64("2024-06-03T12:00:00", "s")

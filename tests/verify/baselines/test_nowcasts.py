@@ -18,7 +18,7 @@ from weatherml.verify.baselines.decibels import decibels
 from weatherml.verify.baselines.nowcast import extrapolate, filled
 from weatherml.verify.baselines.optical_flow import OpticalFlowConfig
 from weatherml.verify.baselines.steps import StepsConfig
-from weatherml.verify.truth import Truth
+from weatherml.verify.files.truth import Truth
 
 pytest.importorskip("cv2")
 transformation = pytest.importorskip("pysteps.utils.transformation")

@@ -12,14 +12,14 @@ import torch
 
 from tests.verify.conftest import HOUR, START, world, write_truth
 from weatherml.metrics.base import Metric
-from weatherml.verify.cases import Cases
-from weatherml.verify.comparison import compare_all
 from weatherml.verify.example import read_gallery
+from weatherml.verify.files.truth import Array, Truth, open_truth
 from weatherml.verify.report import render
-from weatherml.verify.scores import TRUTH, Curves, Scores
-from weatherml.verify.scoring import score_cards
-from weatherml.verify.tally import Curve
-from weatherml.verify.truth import Array, Truth, open_truth
+from weatherml.verify.scores.bootstrap import Curve
+from weatherml.verify.scores.comparison import compare_all
+from weatherml.verify.scores.scores import TRUTH, Curves, Scores
+from weatherml.verify.scoring.case import score_cards
+from weatherml.verify.scoring.cases import Cases
 
 MakeReport = Callable[..., tuple[Scores, str]]
 INITS = START + np.array([50, 56, 68, 72]) * HOUR

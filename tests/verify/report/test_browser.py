@@ -26,7 +26,7 @@ from tests.verify.report.browser import (
     saved_rows,
 )
 from tests.verify.report.conftest import MakeReport
-from weatherml.verify.scores import Scores
+from weatherml.verify.scores.scores import Scores
 
 Report = tuple[Scores, Path]
 browser = pytest.fixture(chromium, scope="module")

@@ -13,7 +13,6 @@ import torch
 
 from tests.verify.report.conftest import MakeReport
 from weatherml.variables import TABLE
-from weatherml.verify.comparison import compare
 from weatherml.verify.example import middle_threshold, ranked_cases
 from weatherml.verify.report.card import percent, rows, score_card, skill_cell
 from weatherml.verify.report.choice import card_leads, chosen_metrics, few_leads
@@ -21,7 +20,8 @@ from weatherml.verify.report.curves import condition_groups, score_groups
 from weatherml.verify.report.diagrams import reliability_line
 from weatherml.verify.report.performance import contours, csi_contour, performance_charts
 from weatherml.verify.report.words import DASH, MINUS, metric_label
-from weatherml.verify.scores import Scores
+from weatherml.verify.scores.comparison import compare
+from weatherml.verify.scores.scores import Scores
 
 Report = tuple[Scores, str]
 

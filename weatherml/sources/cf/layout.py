@@ -74,7 +74,7 @@ def _check_axes(dataset: xr.Dataset) -> None:
 
 
 def _check_chunks(path: Path, dataset: xr.Dataset) -> None:
-    """Raise ValueError where a file of a store is larger than its chunk before compression: it would inflate further."""
+    """Raise ValueError where a file of a store is larger than its chunk, uncompressed: it would inflate further."""
     for name, field in dataset.variables.items() if path.is_dir() else ():
         chunk = field.encoding.get("shards") or field.encoding.get("chunks") or (1,)
         most = 2 * math.prod(chunk) * field.dtype.itemsize + MOST_OVERHEAD

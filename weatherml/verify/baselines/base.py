@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from weatherml.config import Config
 from weatherml.registry import Registry
-from weatherml.verify.truth import Truth
+from weatherml.verify.files.truth import Truth
 
 Array = npt.NDArray[Any]
 BASELINES: Registry[BaselineConfig] = Registry("baselines")

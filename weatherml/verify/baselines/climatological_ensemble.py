@@ -12,7 +12,7 @@ from weatherml.data.windows import evenly
 from weatherml.errors import BadDataError
 from weatherml.verify.baselines.base import BASELINES, Array, Baseline, BaselineConfig
 from weatherml.verify.baselines.climatology import second_of_day, training_days
-from weatherml.verify.truth import Truth
+from weatherml.verify.files.truth import Truth
 
 KEPT_BYTES = 1 << 28  # of fields kept in memory: all times of day of small grids, a few of large ones
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from weatherml.errors import BadDataError
 from weatherml.verify.baselines.base import BASELINES, Array, Baseline, BaselineConfig
-from weatherml.verify.truth import Truth
+from weatherml.verify.files.truth import Truth
 
 BATCH = 24  # fields in memory at once: a shard of hourly data
 DAY = 86_400

@@ -8,7 +8,7 @@ import numpy as np
 
 from weatherml.variables import Variable
 from weatherml.verify.baselines.base import Array
-from weatherml.verify.reading import plain_units
+from weatherml.verify.files.reading import plain_units
 
 DRIZZLE = 0.1
 """mm/h, the least that counts as rain."""

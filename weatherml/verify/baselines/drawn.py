@@ -9,7 +9,7 @@ import numpy as np
 
 from weatherml.errors import BadDataError
 from weatherml.verify.baselines.base import Array, Baseline
-from weatherml.verify.truth import Truth
+from weatherml.verify.files.truth import Truth
 
 
 class DrawnBaseline(Baseline):

@@ -18,7 +18,7 @@ from weatherml.registry import suggest
 from weatherml.verify.baselines.base import Array, BaselineConfig
 from weatherml.verify.baselines.decibels import decibels
 from weatherml.verify.baselines.drawn import DrawnBaseline
-from weatherml.verify.truth import Truth
+from weatherml.verify.files.truth import Truth
 
 LIBRARIES = ("cv2", "pysteps")
 FEWEST = 3

@@ -7,7 +7,7 @@ import numpy as np
 from weatherml.verify.baselines.base import BASELINES, Array
 from weatherml.verify.baselines.decibels import decibels
 from weatherml.verify.baselines.nowcast import Nowcast, NowcastConfig, extrapolate, filled, motion
-from weatherml.verify.truth import Truth
+from weatherml.verify.files.truth import Truth
 
 
 @BASELINES.register("optical-flow")

@@ -13,7 +13,7 @@ from weatherml.errors import BadDataError
 from weatherml.sources.base import SOURCES
 from weatherml.verify.baselines.base import BASELINES, Array, BaselineConfig
 from weatherml.verify.baselines.drawn import DrawnBaseline
-from weatherml.verify.truth import Truth
+from weatherml.verify.files.truth import Truth
 
 
 class World(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from weatherml.verify.baselines.base import BASELINES, Array, Baseline, BaselineConfig
-from weatherml.verify.truth import Truth
+from weatherml.verify.files.truth import Truth
 
 
 @BASELINES.register("persistence")

@@ -12,7 +12,7 @@ from weatherml.errors import BadDataError
 from weatherml.verify.baselines.base import BASELINES, Array
 from weatherml.verify.baselines.decibels import Decibels, decibels
 from weatherml.verify.baselines.nowcast import FEWEST, Nowcast, NowcastConfig, extrapolate, filled, hushed, motion
-from weatherml.verify.truth import Truth
+from weatherml.verify.files.truth import Truth
 
 SEEDS = 1 << 32
 """numpy's legacy generators take no larger ones."""

@@ -16,10 +16,10 @@ from weatherml.grid import Grid
 from weatherml.registry import suggest
 from weatherml.variables import Variable
 from weatherml.verify.example import animated_variable
-from weatherml.verify.names import standard
+from weatherml.verify.files.names import standard
+from weatherml.verify.files.reading import grid_dims, lead_hours, load, open_file, read_grid
+from weatherml.verify.files.truth import Truth, open_truth, read_variable
 from weatherml.verify.plot.view import View
-from weatherml.verify.reading import grid_dims, lead_hours, load, open_file, read_grid
-from weatherml.verify.truth import Truth, open_truth, read_variable
 
 Array = npt.NDArray[Any]
 

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from weatherml.metrics.base import Metric
 from weatherml.variables import Variable
-from weatherml.verify.comparison import Comparison
 from weatherml.verify.report.choice import card_leads, chosen_metrics
 from weatherml.verify.report.words import DASH, MINUS, capital, metric_label, number
-from weatherml.verify.scores import Scores
+from weatherml.verify.scores.comparison import Comparison
+from weatherml.verify.scores.scores import Scores
 
 Context = dict[str, Any]
 KINDS = ("rmse", "crps", "bias", "csi", "fss", "spread_skill_ratio")

@@ -9,7 +9,7 @@ import torch
 from weatherml.metrics.base import Metric
 from weatherml.metrics.events import EventMetric
 from weatherml.verify.example import middle_threshold
-from weatherml.verify.scores import Scores
+from weatherml.verify.scores.scores import Scores
 
 MOST_LEADS = 8
 

@@ -15,7 +15,7 @@ from weatherml.verify.report.choice import chosen_metrics
 from weatherml.verify.report.diagrams import diagram_charts
 from weatherml.verify.report.styles import styles
 from weatherml.verify.report.words import event, metric_label
-from weatherml.verify.scores import Curves, Scores
+from weatherml.verify.scores.scores import Curves, Scores
 
 Array = npt.NDArray[Any]
 HEADLINE = "rmse"

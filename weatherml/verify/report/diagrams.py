@@ -27,7 +27,7 @@ from weatherml.page.charts import (
 )
 from weatherml.verify.report.choice import few_leads
 from weatherml.verify.report.styles import styles
-from weatherml.verify.scores import TRUTH, Scores
+from weatherml.verify.scores.scores import TRUTH, Scores
 
 Array = npt.NDArray[Any]
 RELIABILITY_BINS = 10

@@ -13,7 +13,7 @@ from weatherml.verify.colors import Scale, error_scale, field_scale, probability
 from weatherml.verify.example import Example, ExampleFields, Gallery, middle_threshold
 from weatherml.verify.report.maps import MapFrame
 from weatherml.verify.report.words import bar, capital, event, minute, number
-from weatherml.verify.scores import TRUTH, headline_leads
+from weatherml.verify.scores.scores import TRUTH, headline_leads
 
 Array = npt.NDArray[Any]
 Context = dict[str, Any]

@@ -10,6 +10,7 @@ from torch import Tensor
 from weatherml.metrics.base import METRICS
 from weatherml.page import fill
 from weatherml.verify.example import Gallery
+from weatherml.verify.files.truth import Truth
 from weatherml.verify.report.card import score_card
 from weatherml.verify.report.curves import condition_groups, score_groups
 from weatherml.verify.report.gallery import animation, maps, ranked_maps
@@ -19,8 +20,7 @@ from weatherml.verify.report.performance import performance_charts
 from weatherml.verify.report.spectra import spectrum_charts
 from weatherml.verify.report.styles import styles
 from weatherml.verify.report.words import DASH, MINUS, Context, capital, minute, number
-from weatherml.verify.scores import TRUTH, Headline, Scores, headlines
-from weatherml.verify.truth import Truth
+from weatherml.verify.scores.scores import TRUTH, Headline, Scores, headlines
 
 TEMPLATE = "template.html.j2"
 PACKAGE = "weatherml.verify"

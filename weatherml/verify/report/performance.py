@@ -11,7 +11,7 @@ from weatherml.metrics.events import EventMetric, event_name
 from weatherml.page.charts import SQUARE, Chart, Series, chart, unit_axis
 from weatherml.verify.report.choice import few_leads
 from weatherml.verify.report.styles import styles
-from weatherml.verify.scores import Scores
+from weatherml.verify.scores.scores import Scores
 
 Array = npt.NDArray[Any]
 CSI = (0.2, 0.4, 0.6, 0.8)

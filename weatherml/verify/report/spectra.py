@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from weatherml.page.charts import Axis, Chart, Series, chart, power_axis
 from weatherml.verify.report.styles import styles
-from weatherml.verify.scores import TRUTH, Scores
+from weatherml.verify.scores.scores import TRUTH, Scores
 
 Array = npt.NDArray[Any]
 FLOOR = 1e-8  # of the largest power; below lies the floor of rounding, which is no science

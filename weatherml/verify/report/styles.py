@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weatherml.verify.scores import Scores
+from weatherml.verify.scores.scores import Scores
 
 STYLES = 8  # colours in the style sheet for each kind of line
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weatherml.tasks import Task
-from weatherml.verify.tally import HIGH, LOW, block_draws
+from weatherml.verify.scores.bootstrap import HIGH, LOW, block_draws
 
 Array = npt.NDArray[Any]
 Measures = dict[str, Array]

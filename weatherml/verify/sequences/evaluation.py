@@ -14,16 +14,16 @@ from weatherml.data.sequences.store import open_sequences
 from weatherml.files import write_json, write_text
 from weatherml.page import fill
 from weatherml.tasks import Task
-from weatherml.verify.output import FILES, claim_output
 from weatherml.verify.report.lines import read_lines
 from weatherml.verify.report.maps import map_frame
 from weatherml.verify.report.page import PACKAGE
+from weatherml.verify.scores.bootstrap import HIGH, LOW
+from weatherml.verify.scores.output import FILES, claim_output
 from weatherml.verify.sequences import emulation, events
 from weatherml.verify.sequences.bootstrap import BLOCK_DAYS, Score
 from weatherml.verify.sequences.cases import open_all
 from weatherml.verify.sequences.page import Table, page_context, score_table
 from weatherml.verify.sequences.results import Results, emulator_results, event_results
-from weatherml.verify.tally import HIGH, LOW
 
 TEMPLATE = "sequences.html.j2"
 

@@ -39,13 +39,14 @@ def event_charts(results: Results, target: str, look: dict[str, str]) -> list[Ch
     told = [(name, look[name], each) for name, each in found.items() if name != results.baseline]
     curves = [_precision_recall(*each) for each in told]
     shares = [_reliability(*each) for each in told]
-    axes = unit_axis(), unit_axis()
-    recall = {"x_label": "recall; precision upwards", "y_label": "precision"}
-    said = {"x_label": "probability; observed share upwards", "y_label": "observed share"}
+    said, share, unit = "probability; observed share upwards", "observed share", unit_axis()
     return [
-        chart("precision and recall", f"base rate {rate:.3g}", curves, *axes, mark=rate, **recall),
-        chart("reliability", "", shares, *axes, diagonal=True, **said),
-    ]
+        chart(
+            "precision and recall", f"base rate {rate:.3g}", curves, unit, unit,
+            x_label="recall; precision upwards", y_label="precision", mark=rate,
+        ),
+        chart("reliability", "", shares, unit, unit, x_label=said, y_label=share, diagonal=True),
+    ]  # fmt: skip
 
 
 def _precision_recall(name: str, style: str, found: Outcomes) -> Series:

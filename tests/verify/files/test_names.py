@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 
 from weatherml.errors import BadDataError
-from weatherml.verify.forecasts import open_forecast
-from weatherml.verify.names import standard
-from weatherml.verify.truth import open_truth
+from weatherml.verify.files.forecasts import open_forecast
+from weatherml.verify.files.names import standard
+from weatherml.verify.files.truth import open_truth
 
 HOUR = np.timedelta64(1, "h")
 TIMES = np.datetime64("2024-06-01T00", "ns") + np.arange(24) * HOUR

@@ -11,10 +11,10 @@ from typing import Any
 from weatherml.data.workers import client_of
 from weatherml.errors import TemporaryError
 from weatherml.signals import StopRequest
-from weatherml.verify.inputs import Inputs, Request, open_inputs
-from weatherml.verify.parts import Part, score_part
-from weatherml.verify.resume import PartFolder
-from weatherml.verify.truth import Array
+from weatherml.verify.files.truth import Array
+from weatherml.verify.scoring.inputs import Inputs, Request, open_inputs
+from weatherml.verify.scoring.parts import Part, score_part
+from weatherml.verify.scoring.resume import PartFolder
 
 Blocks = Mapping[int, Array]
 """Initial times by block."""

@@ -17,8 +17,8 @@ from weatherml.metrics.blocks import by_points
 from weatherml.metrics.once import once
 from weatherml.metrics.reduce import ensemble_mean
 from weatherml.variables import Variable
-from weatherml.verify.columns import Key
-from weatherml.verify.truth import Frames
+from weatherml.verify.files.truth import Frames
+from weatherml.verify.scoring.columns import Key
 
 Array = npt.NDArray[Any]
 Cards = dict[str, dict[str, Metric]]

@@ -14,8 +14,8 @@ from weatherml.config import parse
 from weatherml.errors import BadDataError
 from weatherml.grid import Grid
 from weatherml.variables import TABLE, Variable
-from weatherml.verify.names import standard
-from weatherml.verify.reading import load, open_file, read_grid, require_files
+from weatherml.verify.files.names import standard
+from weatherml.verify.files.reading import load, open_file, read_grid, require_files
 
 Array = npt.NDArray[Any]
 Frames = dict[str, Array]

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from weatherml.errors import BadDataError
 from weatherml.metrics.base import Metric, Statistics
-from weatherml.verify.cases import Cases
-from weatherml.verify.columns import Key
-from weatherml.verify.comparison import LEAST_BLOCKS, Comparisons, compare_all
-from weatherml.verify.diagrams import Diagrams
-from weatherml.verify.inputs import Inputs
-from weatherml.verify.parts import Part
-from weatherml.verify.scores import SPECTRA, Conditional, Curves, Scores
-from weatherml.verify.scoring import CASES, TRUTH
-from weatherml.verify.tally import Curve, block_draws, curve, in_blocks, samples
+from weatherml.verify.scores.bootstrap import Curve, block_draws, curve, in_blocks, samples
+from weatherml.verify.scores.comparison import LEAST_BLOCKS, Comparisons, compare_all
+from weatherml.verify.scores.diagrams import Diagrams
+from weatherml.verify.scores.scores import SPECTRA, Conditional, Curves, Scores
+from weatherml.verify.scoring.case import CASES, TRUTH
+from weatherml.verify.scoring.cases import Cases
+from weatherml.verify.scoring.columns import Key
+from weatherml.verify.scoring.inputs import Inputs
+from weatherml.verify.scoring.parts import Part
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from weatherml.errors import BadDataError
 from weatherml.variables import Variable
 from weatherml.verify.baselines import BASELINES
 from weatherml.verify.baselines.base import Baseline, BaselineConfig
-from weatherml.verify.cases import Cases, Reference, common_cases
-from weatherml.verify.conditions import Conditions, storm_variable
 from weatherml.verify.example import animated_variable
-from weatherml.verify.forecasts import ForecastFile, open_forecast, open_forecasts
-from weatherml.verify.regions import read_regions
-from weatherml.verify.scoring import TRUTH, Cards, Reader, score_cards
-from weatherml.verify.truth import RollingFrames, Truth, open_truth
+from weatherml.verify.files.forecasts import ForecastFile, open_forecast, open_forecasts
+from weatherml.verify.files.truth import RollingFrames, Truth, open_truth
+from weatherml.verify.scoring.case import TRUTH, Cards, Reader, score_cards
+from weatherml.verify.scoring.cases import Cases, Reference, common_cases
+from weatherml.verify.scoring.conditions import Conditions, storm_variable
+from weatherml.verify.scoring.regions import read_regions
 
 USUAL = ("persistence", "climatology")
 USUAL_OF_ENSEMBLES = ("climatological-ensemble",)

@@ -13,14 +13,14 @@ import xarray as xr
 from tests.verify.conftest import HOUR, START, forecast_dataset, write_truth
 from weatherml.errors import BadDataError, ConfigError, UsageError
 from weatherml.variables import TABLE
-from weatherml.verify.conditions import ACTIVE, event_share, storm_variable
-from weatherml.verify.export import to_json
-from weatherml.verify.finish import finish
-from weatherml.verify.inputs import Request, open_inputs
-from weatherml.verify.parts import score_part
-from weatherml.verify.regions import read_regions
-from weatherml.verify.scores import Scores
-from weatherml.verify.truth import open_truth
+from weatherml.verify.files.truth import open_truth
+from weatherml.verify.scores.export import to_json
+from weatherml.verify.scores.finish import finish
+from weatherml.verify.scores.scores import Scores
+from weatherml.verify.scoring.conditions import ACTIVE, event_share, storm_variable
+from weatherml.verify.scoring.inputs import Request, open_inputs
+from weatherml.verify.scoring.parts import score_part
+from weatherml.verify.scoring.regions import read_regions
 
 LEADS = (1, 2, 9)
 BOX = "box=38.6,38.8,-98.4,-98.2"

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from weatherml.errors import BadDataError
-from weatherml.verify.names import oriented, standard
-from weatherml.verify.reading import (
+from weatherml.verify.files.names import oriented, standard
+from weatherml.verify.files.reading import (
     grid_difference,
     grid_dims,
     lead_hours,
@@ -22,7 +22,7 @@ from weatherml.verify.reading import (
     plain_units,
     require_files,
 )
-from weatherml.verify.truth import Truth
+from weatherml.verify.files.truth import Truth
 
 Array = npt.NDArray[Any]
 MEAN = "_mean"  # what `wml ensemble` appends to a variable's name

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from weatherml.errors import BadDataError
-from weatherml.verify.reading import grid_difference, lead_hours, open_file, plain_units, read_grid
-from weatherml.verify.truth import RollingFrames, open_truth
+from weatherml.verify.files.reading import grid_difference, lead_hours, open_file, plain_units, read_grid
+from weatherml.verify.files.truth import RollingFrames, open_truth
 
 
 @pytest.mark.parametrize("units", ["m s-1", "m/s", "m s**-1", "m s^-1", " m / s "])

@@ -16,10 +16,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from weatherml.files import replacing
-from weatherml.verify.columns import Columns, Key, pack
-from weatherml.verify.inputs import Inputs
-from weatherml.verify.scoring import Cards, CaseSums, score_case
-from weatherml.verify.truth import Array, RollingFrames
+from weatherml.verify.files.truth import Array, RollingFrames
+from weatherml.verify.scoring.case import Cards, CaseSums, score_case
+from weatherml.verify.scoring.columns import Columns, Key, pack
+from weatherml.verify.scoring.inputs import Inputs
 
 TENSORS = ("conditional", "others", "errors", "liveliness")
 COLUMNS = ("conditional_columns", "other_columns")

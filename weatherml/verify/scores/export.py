@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
-from weatherml.verify.comparison import Comparison
-from weatherml.verify.diagrams import diagrams_json, diagrams_xarray
-from weatherml.verify.scores import TRUTH, Scores
-from weatherml.verify.tally import Curve
+from weatherml.verify.scores.bootstrap import Curve
+from weatherml.verify.scores.comparison import Comparison
+from weatherml.verify.scores.diagrams import diagrams_json, diagrams_xarray
+from weatherml.verify.scores.scores import TRUTH, Scores
 
 Leaf = Curve | Comparison
 LEVELS = ("forecast", "variable", "metric")

@@ -10,8 +10,8 @@ from typing import Literal
 
 from weatherml.errors import DiskError, OutputError
 from weatherml.files import output_lock, partial_path, refuse_existing, remove, write_text, writing
-from weatherml.verify.export import to_json, to_xarray
-from weatherml.verify.scores import Scores
+from weatherml.verify.scores.export import to_json, to_xarray
+from weatherml.verify.scores.scores import Scores
 
 FILES = ("report.html", "scores.nc", "scores.json")  # the last one says that all are there
 

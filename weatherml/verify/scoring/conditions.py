@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from weatherml.variables import Variable
-from weatherml.verify.truth import Array, Frames
+from weatherml.verify.files.truth import Array, Frames
 
 HOURS = 6
 ACTIVE = 0.01

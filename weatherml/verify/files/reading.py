@@ -43,7 +43,7 @@ def open_file(path: Path) -> xr.Dataset:
             warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")
             warnings.filterwarnings("ignore", message="Object at .* is not recognized")
             return xr.open_dataset(path, engine=engine, chunks=None, cache=False, decode_timedelta=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001 - a damaged file makes its library raise anything
         raise BadDataError(f"{path}: cannot be opened ({_one_line(error)}); give zarr or NetCDF") from None
 
 

@@ -12,10 +12,10 @@ import xarray as xr
 from scores.continuous import additive_bias, mae, rmse
 from scores.probability import crps_for_ensemble
 
-from weatherml.verify.finish import finish
-from weatherml.verify.inputs import Request, open_inputs
-from weatherml.verify.parts import score_part
-from weatherml.verify.scores import Scores
+from weatherml.verify.scores.finish import finish
+from weatherml.verify.scores.scores import Scores
+from weatherml.verify.scoring.inputs import Request, open_inputs
+from weatherml.verify.scoring.parts import score_part
 
 HOUR = np.timedelta64(1, "h").astype("timedelta64[ns]")
 TIMES = np.datetime64("2021-12-30T00", "ns") + np.arange(72) * HOUR

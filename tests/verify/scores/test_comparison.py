@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from weatherml.metrics.rmse import RMSE
-from weatherml.verify.comparison import compare, compare_all
-from weatherml.verify.tally import block_draws, samples
+from weatherml.verify.scores.bootstrap import block_draws, samples
+from weatherml.verify.scores.comparison import compare, compare_all
 
 ENOUGH = torch.tensor([True])
 

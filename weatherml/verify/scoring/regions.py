@@ -12,7 +12,7 @@ from weatherml.config import parse
 from weatherml.errors import BadDataError, UsageError
 from weatherml.grid import Grid
 from weatherml.sources.region import Region
-from weatherml.verify.truth import Array, Truth
+from weatherml.verify.files.truth import Array, Truth
 
 LAND, SEA = "land", "sea"
 EDGES = ("south", "north", "west", "east")

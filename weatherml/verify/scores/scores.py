@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from weatherml.variables import Variable
-from weatherml.verify.cases import Cases
-from weatherml.verify.comparison import Comparisons
-from weatherml.verify.diagrams import Diagrams
-from weatherml.verify.scoring import TRUTH as TRUTH  # noqa: PLC0414 - a key of `spectra`, for who shows them
-from weatherml.verify.scoring import Cards
-from weatherml.verify.tally import Curve
+from weatherml.verify.scores.bootstrap import Curve
+from weatherml.verify.scores.comparison import Comparisons
+from weatherml.verify.scores.diagrams import Diagrams
+from weatherml.verify.scoring.case import TRUTH as TRUTH  # noqa: PLC0414 - a key of `spectra`, for who shows them
+from weatherml.verify.scoring.case import Cards
+from weatherml.verify.scoring.cases import Cases
 
 Array = npt.NDArray[Any]
 HEADLINE_HOURS = (1.0, 6.0, 12.0, 24.0)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from weatherml.errors import BadDataError
 from weatherml.verify.baselines.base import Baseline
-from weatherml.verify.forecasts import ForecastFile
-from weatherml.verify.truth import Truth
+from weatherml.verify.files.forecasts import ForecastFile
+from weatherml.verify.files.truth import Truth
 
 Array = npt.NDArray[Any]
 Reference: TypeAlias = Baseline | ForecastFile

@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 
 from weatherml.errors import BadDataError, DiskError
 from weatherml.files import partial_path, read_json, remove, write_json
-from weatherml.verify.inputs import Inputs, Request
-from weatherml.verify.parts import Part
+from weatherml.verify.scoring.inputs import Inputs, Request
+from weatherml.verify.scoring.parts import Part
 
 SCHEMA = 1
 DESCRIPTION = "scored.json"

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from weatherml.verify.tally import known_where, quantiles
+from weatherml.verify.scores.bootstrap import known_where, quantiles
 
 LOW, HIGH = 0.025, 0.975
 LEAST_BLOCKS = 6

@@ -26,12 +26,12 @@ from weatherml.signals import stop_request
 from weatherml.variables import Variable
 from weatherml.verify import evaluate, running
 from weatherml.verify.evaluation import blocks_of
-from weatherml.verify.finish import Tally, finish
-from weatherml.verify.inputs import Inputs, Request, open_inputs
-from weatherml.verify.parts import Part, score_one, score_part
-from weatherml.verify.resume import PartFolder, fingerprint
-from weatherml.verify.running import score_blocks
-from weatherml.verify.scoring import Cards
+from weatherml.verify.scores.finish import Tally, finish
+from weatherml.verify.scoring.case import Cards
+from weatherml.verify.scoring.inputs import Inputs, Request, open_inputs
+from weatherml.verify.scoring.parts import Part, score_one, score_part
+from weatherml.verify.scoring.resume import PartFolder, fingerprint
+from weatherml.verify.scoring.running import score_blocks
 
 QUARTER = np.timedelta64(15, "m")
 CASES = 1000
@@ -74,7 +74,7 @@ def few(variables: Sequence[Variable], spacing_km: float | None) -> Cards:
 @pytest.fixture(scope="module")
 def inputs(request_of: Request) -> Inputs:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("weatherml.verify.inputs.score_cards", few)
+        patch.setattr("weatherml.verify.scoring.inputs.score_cards", few)
         found = open_inputs(request_of)
     for dataset in (found.truth.dataset, found.forecasts[0].dataset):
         dataset.load()
@@ -97,7 +97,7 @@ def assert_same(merged: Part, whole: Part) -> None:
 def test_dask_tasks_equal_one_pass(
     inputs: Inputs, request_of: Request, whole: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("weatherml.verify.inputs.score_cards", few)  # the workers open it anew
+    monkeypatch.setattr("weatherml.verify.scoring.inputs.score_cards", few)  # the workers open it anew
     blocks, folder = blocks_of(inputs), PartFolder(tmp_path, fingerprint(request_of, inputs))
     assert len(inputs.cases.init_times) == CASES
     assert len(blocks) == 11

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from weatherml.metrics.rmse import RMSE
-from weatherml.verify.tally import Curve, block_draws, block_of, curve, samples
+from weatherml.verify.scores.bootstrap import Curve, block_draws, block_of, curve, samples
 
 
 def test_blocks_are_days_from_the_first_midnight() -> None:

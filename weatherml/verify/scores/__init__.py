@@ -1,0 +1,1 @@
+"""From sums to scores with intervals, and their files."""
