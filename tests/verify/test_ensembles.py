@@ -12,7 +12,8 @@ import pytest
 import xarray as xr
 
 from weatherml.errors import BadDataError
-from weatherml.verify import evaluate, scoring
+from weatherml.verify import evaluate
+from weatherml.verify.scoring import case as scoring
 
 Make = Callable[..., Any]
 MEMBERS = 4

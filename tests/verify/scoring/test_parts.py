@@ -24,9 +24,10 @@ from weatherml.metrics.crps import CRPS
 from weatherml.metrics.rmse import RMSE
 from weatherml.signals import stop_request
 from weatherml.variables import Variable
-from weatherml.verify import evaluate, running
+from weatherml.verify import evaluate
 from weatherml.verify.evaluation import blocks_of
 from weatherml.verify.scores.finish import Tally, finish
+from weatherml.verify.scoring import running
 from weatherml.verify.scoring.case import Cards
 from weatherml.verify.scoring.inputs import Inputs, Request, open_inputs
 from weatherml.verify.scoring.parts import Part, score_one, score_part
