@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ class OneLineErrors(TyperGroup):
         arguments = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in arguments
         warnings.showwarning = one_line_warning  # type: ignore[assignment]
+        threading.excepthook = one_line_of_a_thread
         show_log()
         try:
             code = super().main(
@@ -72,6 +74,11 @@ class OneLineLog(logging.Formatter):
 def one_line_warning(message: Warning | str, *context: Any) -> None:  # noqa: ARG001 - where it arose is not the user's
     """Print a warning as one line."""
     print(f"warning: {message}", file=sys.stderr)
+
+
+def one_line_of_a_thread(hook: threading.ExceptHookArgs) -> None:
+    """Print what ended a library's thread, TensorBoard's on a full disk say, as one line."""
+    print(f"warning: {hook.exc_type.__name__}: {hook.exc_value}", file=sys.stderr)
 
 
 def explain(error: Exception) -> tuple[str, int]:

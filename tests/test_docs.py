@@ -39,7 +39,7 @@ SLOW = (
     r"--find-lr|--vram|plan --model|--members 100|muon|pushforward|horizon=4$|overnight/|storm.gif|p40.gif|"
     r"forecasts/hrrr.zarr|data/(year|fortnight|decade)|--members 50 --hours 24$|runs/overnight|--weights|"
     r"--format torch|safetensors --data data/dataset.zarr --members|--combine pool|tflops|sampler heun|--fit$|"
-    r"--perturb|synthetic$"
+    r"--perturb|synthetic$|runs/b --combine"
 )
 """Variations on what is run anyway, for the long run of the tests."""
 

@@ -27,8 +27,7 @@ def ran(name: str, folder: Path) -> nbformat.NotebookNode:
     "name",
     [
         "forecast",
-        "classify",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("ensemble", "emulate", "segment")),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("ensemble", "emulate", "classify", "segment")),
     ],
 )
 def test_a_tutorial_runs_to_its_last_number(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

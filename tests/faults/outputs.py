@@ -49,7 +49,7 @@ def finished(output: Path) -> bool:
 def content(output: Path) -> Mapping[str, object]:
     """What an output holds, but the time at which it was made."""
     if output.suffix == ".nc":
-        return {"dataset": xr.load_dataset(output, decode_timedelta=False).to_dict()}
+        return {"dataset": xr.load_dataset(output, engine="netcdf4", decode_timedelta=False).to_dict()}
     files = {path.relative_to(output).as_posix(): path for path in output.rglob("*") if path.is_file()}
     return {
         name: _without_clock(path)

@@ -11,7 +11,7 @@ from tests.faults.commands import Commands
 from tests.faults.outputs import COMMANDS, content, furnished, litter
 
 OVERWRITING = [name for name in COMMANDS if name != "train"]
-FEW = [4, pytest.param(200, marks=pytest.mark.slow)]
+FEW = [3, pytest.param(200, marks=pytest.mark.slow)]
 
 
 def points(calls: int, most: int) -> list[int]:

@@ -13,7 +13,7 @@ from tests.faults.outputs import COMMANDS, content, finished, furnished, litter
 SLOW = pytest.mark.slow
 TRIALS = [
     ("kill", 20, 4),
-    ("stop", 3, 1),
+    ("stop", 2, 1),
     pytest.param("kill", 200, 1, marks=SLOW),
     pytest.param("stop", 50, 1, marks=SLOW),
 ]

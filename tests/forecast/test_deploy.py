@@ -106,6 +106,7 @@ def test_a_draw_of_a_single_pass_run(small_dataset: Path, tmp_path: Path) -> Non
     assert told["output"]["dims"] == ["case", "lead", "variable", "y", "x"]
 
 
+@pytest.mark.slow
 def test_a_sample_of_a_diffusion_run(small_dataset: Path, tmp_path: Path) -> None:
     """All calls of its sampler are in the program."""
     dataset, indices = open_dataset(small_dataset), [5, 30]

@@ -125,17 +125,17 @@ class Killed(BaseException):
     """As SIGKILL: nothing catches it."""
 
 
-KILLS: list[tuple[type, str, int, bool]] = [  # 3 microbatches of 3 blocks: the 5th is the second one's second
-    (ForecastWriter, "write", 1, False),
-    (ForecastWriter, "write", 5, False),
+KILLS = [  # beside those of tests/faults: 3 microbatches of 3 blocks: the 5th is the second one's second
     (ForecastWriter, "write", 5, True),
     (State, "save", 4, True),
-    (State, "save", 6, True),
-    (ForecastWriter, "complete", 2, False),
     (ForecastWriter, "complete", 3, True),
-    (ForecastWriter, "write_derived", 5, False),
     (ForecastWriter, "complete_derived", 5, True),
-    (ForecastWriter, "finish", 1, False),
+    pytest.param(ForecastWriter, "write", 1, False, marks=pytest.mark.slow),
+    pytest.param(ForecastWriter, "write", 5, False, marks=pytest.mark.slow),
+    pytest.param(State, "save", 6, True, marks=pytest.mark.slow),
+    pytest.param(ForecastWriter, "complete", 2, False, marks=pytest.mark.slow),
+    pytest.param(ForecastWriter, "write_derived", 5, False, marks=pytest.mark.slow),
+    pytest.param(ForecastWriter, "finish", 1, False, marks=pytest.mark.slow),
 ]
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from weatherml.config import dump, parse
+from weatherml.config import dump, parse, read_yaml
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
 from weatherml.errors import BadDataError, ConfigError, MissingInputError, UsageError
@@ -294,7 +293,7 @@ def _open_directory(path: Path) -> Run:
         raise BadDataError(f"{path}: not a run (no status.json); give the folder that `wml train` made")
     data = read_description(path / "data.json", "run")
     try:
-        settings = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+        settings = read_yaml((path / "config.yaml").read_text(encoding="utf-8"), "config.yaml")
         run = Run(path=path, experiment=parse(Experiment, settings), lineage=_lineage(data))
     except Exception as error:  # noqa: BLE001 - whatever a flipped bit breaks in them
         reason = " ".join(str(error).split())[:200]
