@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pyproj  # noqa: F401 - before eccodes, which xarray loads where a file is opened by any engine
 import pytest
 import xarray as xr
 

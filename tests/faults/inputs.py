@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyproj  # noqa: F401 - before eccodes
 import pytest
 import xarray as xr
 
