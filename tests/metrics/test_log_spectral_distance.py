@@ -57,7 +57,7 @@ def test_padding_to_fast_lengths_keeps_the_spectrum() -> None:
     fields = np.random.default_rng(0).normal(size=(20, 151, 157))
     window = np.outer(*(np.hanning(size + 2)[1:-1] for size in fields.shape[1:]))
     bare = np.mean([radial_sum(np.abs(np.fft.rfft2(detrend(field) * window)) ** 2, 157, 151) for field in fields], 0)
-    found = mean_power(fields, np.ones(fields.shape[1:], dtype=bool))
+    (found,) = mean_power(fields[None], np.ones((1, *fields.shape[1:]), dtype=bool))
     assert found.sum() == pytest.approx(bare.sum(), rel=5e-3)
     # how many waves fall into one ring, of about 2 pi k, differs; not how many into fifteen
     np.testing.assert_allclose(found.reshape(5, 15).sum(1), bare.reshape(5, 15).sum(1), rtol=0.03)

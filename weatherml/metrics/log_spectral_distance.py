@@ -18,6 +18,9 @@ from weatherml.metrics.reduce import members
 
 Array = npt.NDArray[Any]
 LIMIT_DB = 60.0
+PLANE = (-2, -1)
+TOGETHER = 1 << 17
+"""Points of several leads at once: on small grids a call costs more than its work."""
 
 
 @METRICS.register("log_spectral_distance")
@@ -52,22 +55,24 @@ def power_spectrum(values: Fields, mask: Tensor) -> Tensor:
     The field's plane is removed and the rest goes through a Hann window, since an archive's cut-out is not
     periodic. Unknown points take the mean of the known ones. Of members, the mean power.
     """
-    leads = zip(members(values).numpy(), mask.numpy(), strict=True)
-    spectra = [mean_power(fields, known) for fields, known in leads]
-    return torch.from_numpy(np.stack(spectra))
+    fields, known = members(values).numpy(), mask.numpy()
+    size = max(1, TOGETHER // known[0].size)
+    starts = range(0, len(fields), size)
+    return torch.from_numpy(np.concatenate([mean_power(fields[i : i + size], known[i : i + size]) for i in starts]))
 
 
 def mean_power(fields: Array, known: Array) -> Array:
-    """The mean spectrum (N // 2,) of fields (M, H, W), one at a time."""
-    lengths = fast_lengths(*known.shape)
-    window = np.outer(*(np.hanning(size + 2)[1:-1] for size in known.shape)).astype(fields.dtype)
-    power = np.zeros((lengths[0], lengths[1] // 2 + 1), fields.dtype)
-    for field in fields:
+    """The mean spectra (L, N // 2) of fields (L, M, H, W) known at (L, H, W), one member at a time."""
+    shape = known.shape[-2:]
+    lengths = fast_lengths(*shape)
+    window = np.outer(*(np.hanning(size + 2)[1:-1] for size in shape)).astype(fields.dtype)
+    power = np.zeros((len(fields), lengths[0], lengths[1] // 2 + 1), fields.dtype)
+    for field in fields.swapaxes(0, 1):
         waves = scipy.fft.rfft2(detrend(anomaly(field, known)) * window, lengths)
         power += np.square(waves.real)
         power += np.square(waves.imag)
-    padding = np.prod(lengths) / known.size  # as much finer are the wavenumbers
-    return radial_sum(power, lengths[1], min(known.shape)) / (len(fields) * padding)
+    padding = np.prod(lengths) / np.prod(shape)  # as much finer are the wavenumbers
+    return np.stack([radial_sum(each, lengths[1], min(shape)) for each in power]) / (fields.shape[1] * padding)
 
 
 def fast_lengths(*shape: int) -> tuple[int, ...]:
@@ -76,26 +81,28 @@ def fast_lengths(*shape: int) -> tuple[int, ...]:
 
 
 def anomaly(field: Array, known: Array) -> Array:
-    """Difference from the mean of the known points, 0 at unknown ones; a constant field is 0 everywhere."""
+    """Difference of (L, H, W) from the mean of the known points, 0 at unknown ones; constant fields are 0 everywhere."""
     valid = field if known.all() else np.where(known, field, 0)
-    mean = valid.sum(dtype=np.float64) / max(int(known.sum()), 1)
-    rest = valid - field.dtype.type(mean)
+    mean = valid.sum(PLANE, dtype=np.float64, keepdims=True) / np.maximum(known.sum(PLANE, keepdims=True), 1)
+    rest = valid - mean.astype(field.dtype)
     if valid is not field:
         rest *= known
-    rounding = 1e-6 * abs(mean)
-    return rest if max(rest.max(), -rest.min()) > rounding else np.zeros_like(rest)
+    most = np.maximum(rest.max(PLANE, keepdims=True), -rest.min(PLANE, keepdims=True))
+    rest *= most > 1e-6 * np.abs(mean)  # the rest is rounding
+    return rest
 
 
 def detrend(field: Array) -> Array:
-    """The field less its least-squares plane; the axes of a full grid are orthogonal, so one after the other."""
-    slopes = [_slope(field.mean(other), field.shape[axis]) for axis, other in ((0, 1), (1, 0))]
-    return np.asarray(field - (slopes[0][:, None] + field.mean(dtype=np.float64).astype(field.dtype)) - slopes[1])
+    """(L, H, W) less the least-squares planes; the axes of a full grid are orthogonal, so one after the other."""
+    down, along = _slope(field.mean(-1))[..., None], _slope(field.mean(-2))[..., None, :]
+    mean = field.mean(PLANE, dtype=np.float64, keepdims=True).astype(field.dtype)
+    return np.asarray(field - (down + mean) - along)
 
 
-def _slope(profile: Array, size: int) -> Array:
-    """The least-squares line, without its mean, through the means along an axis."""
-    ramp = np.linspace(-1, 1, size, dtype=profile.dtype)
-    return np.asarray((profile * ramp).mean() / max(np.square(ramp).mean(), 1e-12) * ramp)
+def _slope(profile: Array) -> Array:
+    """The least-squares line, without its mean, through each of the means along an axis (L, N)."""
+    ramp = np.linspace(-1, 1, profile.shape[-1], dtype=profile.dtype)
+    return np.asarray((profile * ramp).mean(-1, keepdims=True) / max(np.square(ramp).mean(), 1e-12) * ramp)
 
 
 def radial_sum(power: Array, width: int, size: int) -> Array:
