@@ -72,7 +72,8 @@ def mean_power(fields: Array, known: Array) -> Array:
         power += np.square(waves.real)
         power += np.square(waves.imag)
     padding = np.prod(lengths) / np.prod(shape)  # as much finer are the wavenumbers
-    return np.stack([radial_sum(each, lengths[1], min(shape)) for each in power]) / (fields.shape[1] * padding)
+    sums = np.stack([radial_sum(each, lengths[1], min(shape)) for each in power])
+    return np.asarray(sums / (fields.shape[1] * padding))
 
 
 def fast_lengths(*shape: int) -> tuple[int, ...]:
@@ -81,10 +82,10 @@ def fast_lengths(*shape: int) -> tuple[int, ...]:
 
 
 def anomaly(field: Array, known: Array) -> Array:
-    """Difference of (L, H, W) from the mean of the known points, 0 at unknown ones; constant fields are 0 everywhere."""
+    """Difference of (L, H, W) from the mean of the known points, 0 at unknown ones; constant fields are 0."""
     valid = field if known.all() else np.where(known, field, 0)
     mean = valid.sum(PLANE, dtype=np.float64, keepdims=True) / np.maximum(known.sum(PLANE, keepdims=True), 1)
-    rest = valid - mean.astype(field.dtype)
+    rest: Array = valid - mean.astype(field.dtype)
     if valid is not field:
         rest *= known
     most = np.maximum(rest.max(PLANE, keepdims=True), -rest.min(PLANE, keepdims=True))

@@ -30,7 +30,7 @@ from weatherml.verify.scores.finish import Tally, finish
 from weatherml.verify.scoring import running
 from weatherml.verify.scoring.case import Cards
 from weatherml.verify.scoring.inputs import Inputs, Request, open_inputs
-from weatherml.verify.scoring.parts import Part, score_one, score_part
+from weatherml.verify.scoring.parts import Part, liveliness, score_one, score_part
 from weatherml.verify.scoring.resume import PartFolder, fingerprint
 from weatherml.verify.scoring.running import score_blocks
 
@@ -251,3 +251,11 @@ def test_other_forecasts_begin_anew(days: Path, tmp_path: Path) -> None:
     seen: list[int] = []
     run(tmp_path, tmp_path / "out", lambda done, total: seen.append(done))
     assert seen == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_case_that_is_hardly_seen_is_not_the_liveliest() -> None:
+    field = np.array([[[0.0, 2.0]]])  # variance 1
+    assert liveliness(field, 1) == 1
+    assert liveliness(field, 4) == 0.25
+    assert liveliness(np.where(field > 0, np.nan, field), 1) == 0
+    assert liveliness(field[:0], 4) == 0

@@ -114,7 +114,7 @@ def score_one(inputs: Inputs, init_time: np.datetime64, frames: RollingFrames) -
         other_columns=other_columns,
         others=_at(seen, others),
         errors=case_errors(case, names, inputs.cards),
-        liveliness=torch.tensor([liveliness(fields[inputs.animated])], dtype=torch.float64),
+        liveliness=torch.tensor([liveliness(fields[inputs.animated], len(seen))], dtype=torch.float64),
     )
 
 
@@ -145,7 +145,7 @@ def case_errors(case: CaseSums, names: Sequence[str], cards: Cards) -> Tensor:
     return errors
 
 
-def liveliness(truth: Array) -> float:
-    """Variance of a field over points and leads (L, H, W); unknown points count as calm."""
+def liveliness(truth: Array, leads: int) -> float:
+    """Variance of a field over points and the leads seen (l, H, W); unknown points, and leads unseen, count as calm."""
     known = np.isfinite(truth)
-    return float(np.var(truth, where=known)) * float(known.mean()) if known.any() else 0.0
+    return float(np.var(truth, where=known)) * float(known.mean()) * len(truth) / leads if known.any() else 0.0
