@@ -10,7 +10,7 @@ import pytest
 from tests.faults.commands import Commands
 from tests.faults.outputs import COMMANDS, content, furnished, litter
 
-OVERWRITING = [name for name in COMMANDS if name != "train"]
+OVERWRITING = [name for name in COMMANDS if name not in ("train", "netcdf")]
 FEW = [3, pytest.param(200, marks=pytest.mark.slow)]
 
 
@@ -26,7 +26,7 @@ def one_line(wml: Commands) -> bool:
 
 
 @pytest.mark.parametrize("trials", FEW)
-@pytest.mark.parametrize("name", OVERWRITING)
+@pytest.mark.parametrize("name", [*OVERWRITING, pytest.param("netcdf", marks=pytest.mark.slow)])
 def test_the_last_good_output_stays(wml: Commands, world: Path, name: str, trials: int) -> None:
     command, output = COMMANDS[name]
     folder = furnished(wml.root / "full", world, without=output)

@@ -134,7 +134,7 @@ def outcomes(wml: Commands, sound: Path, name: str, trials: int) -> Iterator[Out
             shutil.rmtree(sound / f"{seed}")
 
 
-@pytest.mark.parametrize("trials", [170, pytest.param(10000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trials", [110, pytest.param(10000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", KINDS)
 def test_nothing_but_a_line(wml: Commands, sound: Path, name: str, trials: int) -> None:
     kind = KINDS[name]
