@@ -25,7 +25,11 @@ Set = Annotated[
 ]
 Init = Annotated[
     list[str] | None,
-    typer.Option("--init", help="ISO time, `last` or `test` (all of the test part); repeats. [default: 16 of test]"),
+    typer.Option(
+        "--init",
+        help="ISO time, `last`, `test` (all of the test part) or `test:6h` (its times at 0, 6, 12 and 18 UTC); "
+        "repeats. [default: 16 of test]",
+    ),
 ]
 Hours = Annotated[float | None, typer.Option("--hours", help="Length in hours. [default: 24 steps]")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Length in model steps, instead of hours.")]

@@ -10,7 +10,7 @@ wml prepare synthetic --output "$work/dataset.zarr" --set split.test=0.1 --overw
 wml train --config synthetic --data "$work/dataset.zarr" --run "$work/run-$(date -u +%Y%m%d-%H%M%S)" --device auto |
     tee "$work/train.out"
 run="$(sed -n 's/^run: //p' "$work/train.out")"
-wml rollout --run "$run" --data "$work/dataset.zarr" --init test --hours 24 --output "$work/forecast.zarr" --overwrite
+wml rollout --run "$run" --data "$work/dataset.zarr" --init test:3h --hours 24 --output "$work/forecast.zarr" --overwrite
 wml evaluate "$work/forecast.zarr" --truth "$work/dataset.zarr" --baseline persistence --baseline climatology \
     --output "$work/evaluation" --overwrite > "$work/evaluate.out"
 sed -n 's/^report: //p' "$work/evaluate.out"

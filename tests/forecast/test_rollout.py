@@ -12,6 +12,7 @@ import xarray as xr
 
 from weatherml.data.store import open_dataset
 from weatherml.errors import BadDataError, MissingInputError, OutputError, UsageError, WMLError
+from weatherml.forecast.initial import initial_indices
 from weatherml.forecast.length import forecast_steps
 from weatherml.forecast.rollout import rollout
 from weatherml.forecast.store import ForecastWriter
@@ -145,3 +146,15 @@ def test_a_dataset_of_other_channels_is_refused_by_name(learned: Run, small_data
     )  # reordered by name
     with pytest.raises(BadDataError, match="has no variable"):
         learned.forecast_lineage.matched(dataset.select(dataset.names[:-1]))
+
+
+def test_times_of_the_test_part_by_the_hour(small_dataset: Path) -> None:
+    dataset = open_dataset(small_dataset)
+    every = dataset.times[initial_indices(dataset, ["test"], history=1)]
+    third = dataset.times[initial_indices(dataset, ["test:3h"], history=1)]
+    assert [f"{time}" for time in third] == [f"{time}" for time in every if int(f"{time}"[11:13]) % 3 == 0]
+    assert 1 < len(third) < len(every)
+    with pytest.raises(MissingInputError, match=r"--init test:24h: .* has no initial time at these hours"):
+        initial_indices(dataset, ["test:24h"], history=1)
+    with pytest.raises(UsageError, match="not an ISO time, `last`, `test` or `test:6h`"):
+        initial_indices(dataset, ["test:0h"], history=1)
