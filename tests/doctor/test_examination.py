@@ -17,6 +17,8 @@ from weatherml.doctor.examination import CHECKS, examine
 from weatherml.doctor.finding import Finding
 from weatherml.errors import MissingInputError
 from weatherml.files import output_lock
+from weatherml.run.directory import open_run
+from weatherml.verify.scores.output import write_scores
 
 DATA, RUN, FORECAST = Path("data/dataset.zarr"), Path("runs/run"), Path("forecasts/forecast.zarr")
 STEP = RUN / "checkpoints" / "step-2"
@@ -40,6 +42,10 @@ def edit(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def state(name: str, **changes: object) -> None:
+    open_run(RUN).set_status(state=name, **changes)
+
+
 @pytest.mark.parametrize("deep", [False, True])
 def test_what_is_sound_has_no_problem(world: Path, deep: bool) -> None:
     found = [finding for folder in ("data", "runs", "forecasts") for finding in examine(Path(folder), deep=deep)]
@@ -59,7 +65,11 @@ FAULTS: dict[str, tuple[Callable[[], object], Path, str, str]] = {
     "lead": ((FORECAST / "t2m/c/1/0/0/0").unlink, FORECAST, "chunks", "t2m at 2024-06-02T05:00:00Z + 1 h: "),
     "newer": (lambda: edit(RUN / "data.json", schema=99), RUN, "run", "newer weatherml (schema 99, this"),
     "settings": (lambda: edit(RUN / "data.json", step_seconds=1), RUN, "run", "data.json: changed since"),
-    "failed": (lambda: edit(RUN / "status.json", state="failed", error="NaN"), RUN, "state", "failed at step 2: NaN"),
+    "failed": (lambda: state("failed", error="NaN"), RUN, "state", "failed at step 2: NaN"),
+    "status": (lambda: edit(RUN / "status.json", step=3), RUN, "state", "status.json: changed since it was written"),
+    "no status": ((RUN / "status.json").unlink, RUN, "run", "status.json: lost, or training was killed as it began"),
+    "fit": (lambda: flip(RUN / "calibration.json"), RUN, "state", "calibration.json: changed or lost"),
+    "no fit": ((RUN / "calibration.json").unlink, RUN, "state", "calibration.json: changed or lost"),
     "weights": (lambda: flip(STEP / "average.safetensors"), RUN, "checkpoints", "average.safetensors: changed or lost"),
     "unmarked": ((STEP / MARKER).unlink, RUN, "checkpoints", "step-2/complete.json: cannot be read"),
 }  # fmt: skip
@@ -126,6 +136,9 @@ def test_a_netcdf_forecast_is_looked_at_too(world: Path) -> None:
     (found,) = problems(Path("forecasts/f.nc"))
     assert found.what == "t2m: 1 fields of 1 are empty, most at 2024-06-01T00:00:00Z + 3 h"
     assert "every value reads" in " ".join(each.what for each in examine(Path("forecasts/f.nc"), deep=True))
+    assert "keeps no checksum of all its bytes: another program wrote it, or its last line is lost" in notes(
+        Path("forecasts/f.nc"), deep=True
+    )
 
 
 def test_gaps_and_quarantine_are_told(world: Path) -> None:
@@ -142,18 +155,34 @@ def test_gaps_and_quarantine_are_told(world: Path) -> None:
 
 
 def test_a_killed_run_is_told_from_one_at_work(world: Path) -> None:
-    edit(RUN / "status.json", state="running")
+    state("running")
     assert "running at step 2" in notes(RUN)
     with output_lock(RUN):
-        said = [finding for finding in examine(RUN) if finding.check == "state"]
-    assert [(each.level, each.what) for each in said] == [("ok", f"running at step 2; process {os.getpid()} is at it")]
+        said, fit = [finding for finding in examine(RUN) if finding.check == "state"]
+    assert (said.level, said.what) == ("ok", f"running at step 2; process {os.getpid()} is at it")
+    assert (fit.level, fit.what) == ("ok", "its calibration reads")
 
 
-def test_scores_that_lack_a_file_are_a_problem(world: Path) -> None:
-    Path("evaluation/a").mkdir(parents=True)
-    Path("evaluation/a/scores.json").write_text('{"forecasts": {"f": {}}}')
-    (found,) = problems(Path("evaluation/a"))
-    assert found.what == "report.html, scores.nc: not there"
+def test_scores_vouch_for_what_lies_beside_them(world: Path) -> None:
+    path = Path("evaluation/a")
+    path.mkdir(parents=True)
+    (path / "report.html").write_text("good")
+    write_scores(path, {"forecasts": {"f": {}}}, beside=["report.html"])
+    assert [(found.level, found.what) for found in examine(path)] == [("ok", "scores of f")]
+    (path / "report.html").write_text("best")
+    (found,) = problems(path)
+    assert found.what == "evaluation/a/report.html: changed or lost since it was written"
+    (path / "scores.json").unlink()
+    (found,) = problems(path)
+    assert found.what.startswith("evaluation/a/scores.json: cannot be read")
+
+
+def test_the_first_scores_kept_no_hashes(world: Path) -> None:
+    path = Path("evaluation/a")
+    path.mkdir(parents=True)
+    (path / "scores.json").write_text('{"forecasts": {"f": {}}}')
+    assert problems(path) == []
+    assert notes(path) == ["made by a version that kept no hashes of its files"]
 
 
 def test_leftovers_are_told_with_what_to_do(world: Path) -> None:

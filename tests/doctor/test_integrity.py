@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.faults.test_store_integrity import FAULTS
+from tests.faults.mutations import FAULTS, spoiled
 from weatherml.data.integrity import faults, require_sound
 from weatherml.data.store import MARKER, verify_marker
 from weatherml.errors import BadDataError
@@ -28,14 +28,10 @@ def test_every_fault_is_found_and_named(world: Path, kind: str, trials: int) -> 
     rng = np.random.default_rng(0)
     for trial in range(trials):
         file, fault = files[rng.integers(len(files))], FAULTS[trial % len(FAULTS)]
-        sound = file.read_bytes()
-        spoiled = fault(sound, rng)
-        file.unlink() if spoiled is None else file.write_bytes(spoiled)
-        with pytest.raises(BadDataError) as error:
+        with spoiled(file, fault, rng), pytest.raises(BadDataError) as error:
             verified(store, kind)
         name = file.relative_to(store).as_posix()
         assert name.partition("/c")[0] in str(error.value) or name == MARKER  # which may name another file than it did
-        file.write_bytes(sound)
     verified(store, kind)
 
 

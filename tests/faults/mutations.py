@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 Mutation = Callable[[bytes, np.random.Generator], bytes]
+Fault = Callable[[bytes, np.random.Generator], bytes | None]
+"""A mutation, or None: the file is lost."""
 LONGEST = 64
 """Bytes that one mutation takes away, puts in or overwrites, where it does not cut the rest off."""
 
@@ -54,7 +58,25 @@ def largest(content: bytes, rng: np.random.Generator) -> bytes:
     return (content[:at] + b"\xff" * 4 + content[at + 4 :])[: len(content)]
 
 
+def lose(content: bytes, rng: np.random.Generator) -> None:
+    """The file is not there any more."""
+
+
 MUTATIONS: tuple[Mutation, ...] = (flip, truncate, delete, insert, splice, zero, largest)
+FAULTS: tuple[Fault, ...] = (flip, lose, truncate)
+"""What a disk does to a file; everything is to be found."""
+
+
+@contextmanager
+def spoiled(file: Path, fault: Fault, rng: np.random.Generator) -> Iterator[None]:
+    """A file with a fault, as long as the block lasts."""
+    sound = file.read_bytes()
+    content = fault(sound, rng)
+    try:
+        file.unlink() if content is None else file.write_bytes(content)
+        yield
+    finally:
+        file.write_bytes(sound)
 
 
 def _span(content: bytes, rng: np.random.Generator) -> tuple[int, int]:

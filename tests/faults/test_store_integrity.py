@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.data.preparing import run
+from tests.faults.mutations import FAULTS, spoiled
 from weatherml.data.integrity import verify
 from weatherml.data.reader import WindowReader
 from weatherml.data.store import MARKER, Dataset, open_dataset
@@ -27,23 +27,6 @@ def store(tmp_path: Path, write_netcdf: Any) -> Path:
     return run(path, tmp_path / "a.zarr", variables={"t2m": {}, "refc": {}}).path
 
 
-def flip(content: bytes, rng: np.random.Generator) -> bytes | None:
-    spoiled = bytearray(content)
-    spoiled[rng.integers(len(content))] ^= 1 << rng.integers(8)
-    return bytes(spoiled)
-
-
-def delete(content: bytes, rng: np.random.Generator) -> bytes | None:
-    return None
-
-
-def truncate(content: bytes, rng: np.random.Generator) -> bytes | None:
-    return content[: rng.integers(len(content))]
-
-
-FAULTS: tuple[Callable[[bytes, np.random.Generator], bytes | None], ...] = (flip, delete, truncate)
-
-
 @pytest.mark.parametrize("trials", [90, pytest.param(2000, marks=pytest.mark.slow)])
 def test_every_fault_is_found_and_named(store: Path, trials: int) -> None:
     whole = verify(store)
@@ -51,12 +34,9 @@ def test_every_fault_is_found_and_named(store: Path, trials: int) -> None:
     rng, missed = np.random.default_rng(0), []
     for trial in range(trials):
         file, fault = files[rng.integers(len(files))], FAULTS[trial % len(FAULTS)]
-        sound = file.read_bytes()
-        spoiled = fault(sound, rng)
-        file.unlink() if spoiled is None else file.write_bytes(spoiled)
-        if not named(store, file.relative_to(store), whole):
-            missed.append(f"{fault.__name__} {file.relative_to(store)}")
-        file.write_bytes(sound)
+        with spoiled(file, fault, rng):
+            if not named(store, file.relative_to(store), whole):
+                missed.append(f"{fault.__name__} {file.relative_to(store)}")
     assert missed == []
     verify(store)
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from weatherml.doctor.kinds import STATUS
 from weatherml.doctor.leftovers import RECENT_S, Leftover, age_s, folders, holder, leftovers, needed, rescue
 from weatherml.errors import BadDataError, MissingInputError, OutputError
 from weatherml.files import output_lock, remove, tree_size
 from weatherml.run import checkpoint
+from weatherml.run.directory import STATUS
 
 LOCKS = ("lock", "holder")
 

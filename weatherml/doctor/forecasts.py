@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from weatherml.data.netcdf_seal import verify_seal
 from weatherml.data.store import verify_marker
 from weatherml.doctor.finding import Finding, Subject, note, ok, problem
 from weatherml.doctor.stores import chunks as store_chunks
@@ -42,12 +43,21 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def forecast(subject: Subject) -> Iterator[Finding]:
-    """Marker, schema, metadata, and what it holds."""
+    """Marker, schema, metadata, and what it holds; with `deep` of NetCDF first of all the seal."""
+    if subject.deep and subject.path.is_file():
+        yield sealed(subject.path)
     with opened(subject.path) as found:
         if KEY in found.attrs:  # anyone's forecast may lie there
             SCHEMAS["forecast"].upgraded({KEY: int(found.attrs[KEY])}, subject.path)
         sizes = ", ".join(f"{found.sizes[name]} {name}s" for name in AXES if name in found.dims)
         yield ok(f"{sizes} of {', '.join(fields(found))}")
+
+
+def sealed(path: Path) -> Finding:
+    """Whether a NetCDF file is as it was written, before HDF5, which a changed header may crash, opens it."""
+    if verify_seal(path):
+        return ok("every byte is as it was written")
+    return note("keeps no checksum of all its bytes: another program wrote it, or its last line is lost")
 
 
 def chunks(subject: Subject) -> Iterator[Finding]:
@@ -58,7 +68,7 @@ def chunks(subject: Subject) -> Iterator[Finding]:
         with opened(subject.path) as found:
             for name in found.variables:
                 found[name].load()
-        yield ok("every value reads; NetCDF keeps no checksums")
+        yield ok("every value reads")
 
 
 def leads(subject: Subject) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from weatherml.data.netcdf_seal import sealed_as
 from weatherml.data.sequences.predictions import is_predictions
 from weatherml.data.store import MARKER
 from weatherml.errors import BadDataError
@@ -14,15 +15,15 @@ from weatherml.run.directory import is_run
 from weatherml.verify.scores.output import FILES as SCORES
 
 Kind = Literal["run", "bundle", "dataset", "sequences", "forecast", "scores", "predictions"]
-STATUS = "status.json"
 KINDS: tuple[tuple[Kind, Callable[[Path], bool]], ...] = (
-    ("run", lambda path: (path / STATUS).is_file()),
+    ("run", lambda path: path.is_dir() and is_run(path)),
     ("bundle", is_run),
     ("forecast", lambda path: _marked(path, "forecast") or (path / "init_time").is_dir()),
     ("sequences", lambda path: _marked(path, "sequences") or (path / "part").is_dir()),
     ("dataset", lambda path: _marked(path, "dataset") or (path / "zarr.json").is_file()),
     ("scores", lambda path: any((path / name).is_file() for name in SCORES)),
-    ("predictions", lambda path: path.suffix == ".nc" and is_predictions(path)),
+    ("forecast", lambda path: sealed_as(path) == "forecast"),  # HDF5 opens nothing sealed before it is verified
+    ("predictions", lambda path: sealed_as(path) == "predictions" or (path.suffix == ".nc" and is_predictions(path))),
     ("forecast", lambda path: path.suffix == ".nc" and path.is_file()),
 )
 """The first that fits."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from weatherml.data.store import MARKER
-from weatherml.doctor.kinds import STATUS, kind_of
+from weatherml.doctor.kinds import kind_of
+from weatherml.run.directory import STATUS
 
 NAMES = re.compile(r"\.(?P<output>.+?)(?:\.\d+)?\.(?P<form>partial|old|tmp|lock|holder)")
 """As `weatherml.files` names them; earlier versions put the process before `tmp`."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from weatherml.data.integrity import require_sound, verify
+from weatherml.data.netcdf_seal import verify_seal
 from weatherml.data.quality import gaps
 from weatherml.data.quality_page.page import PAGE
 from weatherml.data.sequences.predictions import is_predictions, open_predictions
@@ -54,7 +57,10 @@ def _described(path: Path, *, deep: bool) -> Found:
         found = STORES.get(kind, inspect_forecast)(path, deep=deep)
         return {"path": str(path), "is": kind, "size": readable_size(tree_size(path))} | found
     if path.suffix == ".nc":
-        kind, look = ("predictions", inspect_predictions) if is_predictions(path) else ("NetCDF", inspect_forecast)
+        if deep:
+            verify_seal(path)  # before HDF5, which a changed header may crash, opens it
+        forecast = ("NetCDF", partial(inspect_forecast, deep=deep))
+        kind, look = ("predictions", inspect_predictions) if is_predictions(path) else forecast
         return {"path": str(path), "is": kind, "size": readable_size(tree_size(path))} | look(path)
     raise BadDataError(f"{path}: neither a finished dataset, run nor forecast; prepare or train it again")
 
@@ -134,7 +140,8 @@ def inspect_run(path: Path) -> Found:
     """A run: model, data, progress and checkpoints."""
     run = open_run(path)
     status = run.status()
-    parameters = sum(parameter.numel() for parameter in run.build_model().parameters())
+    with torch.device("meta"):  # whatever size a stranger's configuration asks for, none of it is reserved
+        parameters = sum(parameter.numel() for parameter in run.build_model().parameters())
     return {
         "model": run.experiment.model.kind,
         "parameters": parameters,

@@ -63,5 +63,3 @@ def test_frames_are_read_once(truth_path: Path, monkeypatch: pytest.MonkeyPatch)
     second = frames.read(truth.times[2:6])
     assert read == [4, 2]
     np.testing.assert_array_equal(second["t2m"][:2], first["t2m"][2:])
-    beyond = frames.read(truth.times[[-1]] + np.arange(2) * np.timedelta64(3600, "s"))
-    assert np.isfinite(beyond["t2m"]).all(axis=(1, 2)).tolist() == [True, False]

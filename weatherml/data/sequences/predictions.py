@@ -14,6 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from weatherml.data.layout import CONVENTIONS, MAPPING, TIME_ATTRIBUTES, variable_attributes
+from weatherml.data.netcdf_seal import seal, verify_seal
 from weatherml.data.sequences.store import BINARY
 from weatherml.errors import BadDataError, MissingInputError
 from weatherml.files import replacing
@@ -73,6 +74,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     }
     with replacing(path) as temporary:
         dataset.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
+        seal(temporary, "predictions")
 
 
 def to_xarray(predictions: Predictions) -> xr.Dataset:
@@ -125,10 +127,11 @@ def open_predictions(path: Path) -> Predictions:
 
     Raises:
         MissingInputError: nothing there.
-        BadDataError: a file that does not read, or holds no predictions.
+        BadDataError: changed since it was written, a file that does not read, or holds no predictions.
     """
     if not path.exists():
         raise MissingInputError(f"{path}: no such predictions; make them with `wml rollout`")
+    verify_seal(path)
     with _opened(path) as dataset:
         if dataset.attrs.get("feature") != FEATURE:
             raise BadDataError(f"{path}: holds no predictions; give a file that `wml rollout` made of sequences")

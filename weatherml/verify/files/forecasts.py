@@ -90,9 +90,9 @@ def open_forecast(path: Path, truth: Truth) -> ForecastFile:
 
     Raises:
         MissingInputError: nothing there.
-        BadDataError: not a forecast, another grid, no common variable, or other units.
+        BadDataError: changed since it was written, not a forecast, another grid, no common variable, or other units.
     """
-    dataset = oriented(standard(open_file(path)), truth.grid, path)
+    dataset = oriented(standard(open_file(path, whole=True)), truth.grid, path)
     for dim in ("init_time", "lead_time"):
         if dim not in dataset.dims or dim not in dataset.coords:
             raise BadDataError(

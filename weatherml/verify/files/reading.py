@@ -14,6 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from weatherml.data.layout import MAPPING
+from weatherml.data.netcdf_seal import verify_seal
 from weatherml.data.store import MARKER
 from weatherml.errors import BadDataError, MissingInputError
 from weatherml.grid import Grid, Kind
@@ -27,15 +28,21 @@ UNIT_LETTERS = {
 }  # fmt: skip
 
 
-def open_file(path: Path) -> xr.Dataset:
+def open_file(path: Path, *, whole: bool = False) -> xr.Dataset:
     """Open a zarr store or a NetCDF file, lazily; durations stay numbers.
+
+    Args:
+        path: where it lies.
+        whole: most of it is going to be read, so that it costs little to compare a NetCDF file with its seal first.
 
     Raises:
         MissingInputError: nothing there.
-        BadDataError: not a file that xarray reads.
+        BadDataError: not a file that xarray reads, or changed since it was written.
     """
     if not path.exists():
         raise MissingInputError(f"{path}: no such file; give a zarr store or a NetCDF file")
+    if whole:
+        verify_seal(path)
     engine = "zarr" if path.is_dir() else "netcdf4"
     try:
         with warnings.catch_warnings():

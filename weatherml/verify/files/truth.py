@@ -95,16 +95,13 @@ class RollingFrames:
         self.frames: dict[Any, dict[str, Array]] = {}
 
     def read(self, times: Array) -> Frames:
-        """Fields at `times`, which do not begin before those of the last call; NaN where the truth has none."""
+        """Fields at `times`, which the truth has, and which do not begin before those of the last call."""
         self.frames = {time: frame for time, frame in self.frames.items() if time >= times.min()}
-        new = np.array([t for t in times if t not in self.frames], dtype=times.dtype)
-        new = new[self.truth.has(new)]
+        new = np.array([time for time in times if time not in self.frames], dtype=times.dtype)
         if len(new):
             fields = self.truth.read(new, self.names)
             self.frames |= {time: {name: fields[name][i] for name in self.names} for i, time in enumerate(new)}
-        missing = np.full(self.truth.grid.shape, np.nan, dtype=np.float32)
-        absent = dict.fromkeys(self.names, missing)
-        return {name: np.stack([self.frames.get(t, absent)[name] for t in times]) for name in self.names}
+        return {name: np.stack([self.frames[time][name] for time in times]) for name in self.names}
 
 
 def open_truth(path: Path) -> Truth:
