@@ -3,6 +3,7 @@
     python -m benchmarks.prepare                     # 24 hours of full CONUS, seven channels, made from real messages
     python -m benchmarks.prepare --crops             # the 24 real hours of the test data, 41 x 78 points
     python -m benchmarks.prepare --memory            # peak memory of `wml prepare` at 24 and at 240 hours (GiB)
+    python -m benchmarks.prepare --netcdf            # a NetCDF file of 500 x 400 points, beside this process alone
 
 Needs `WML_TEST_DATA`, cfgrib and dask. The archive's hours hold real full-CONUS messages under the keys of the seven
 channels, shifted along the rows from hour to hour; they are made once, below `--work`. Ours decodes in two workers, the
@@ -17,11 +18,12 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -32,15 +34,18 @@ from benchmarks.tool import Cost, timed, wml
 from weatherml.data.prepare import Options, prepare
 from weatherml.files import remove, tree_size
 from weatherml.sources.hrrr import CHANNEL_KEYS, HRRR
+from weatherml.sources.netcdf import NetCDF, NetCDFSource
 
 Array = npt.NDArray[Any]
 DATA = Path(os.environ.get("WML_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CROPS = DATA / "hrrr_smrf_rme"
 START = np.datetime64("2024-07-01T00", "h")
+NETCDF_SHAPE = (500, 400)
 VARIANTS, SHIFT = 4, 16  # different states, and the columns from one to the next
 SAMPLE_SECONDS = 0.1
 GIB = 2**30
 
+Run = Callable[[Path, Path], None]
 Make = Callable[[dict[str, Array]], Array]
 REAL = {
     "refc": "hrrr_kerchunk/hrrr.wrfsubhf.sample.grib2",
@@ -169,11 +174,40 @@ LEVEL_TYPES = {1: "surface", 10: "atmosphere", 103: "heightAboveGround"}
 SCALARS = ("step", "valid_time", "surface", "atmosphere", "heightAboveGround")
 
 
-def alternate(folder: Path, work: Path, repeats: int) -> dict[str, list[Cost]]:
+def netcdf(path: Path, hours: int) -> Path:
+    """A NetCDF file of five variables, hourly: smooth fields and noise, compressed."""
+    import xarray as xr  # noqa: PLC0415 - as weatherml does, only where it reads
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        rng = np.random.default_rng(0)
+        (H, W), time = NETCDF_SHAPE, START + np.arange(hours)
+        smooth = 280 + 10 * np.sin(np.arange(H) / 40)[:, None] * np.cos(np.arange(W) / 60)
+        noise = rng.standard_normal((hours, H, W), np.float32).round(2)
+        values = (smooth.astype(np.float32) + noise).round(2)
+        fields = {f"v{number}": (("time", "lat", "lon"), values + number, {"units": "K"}) for number in range(5)}
+        axes = {"time": time.astype("datetime64[ns]"), "lat": np.linspace(30, 45, H), "lon": np.linspace(5, 25, W)}
+        encoding: Any = {name: {"zlib": True, "complevel": 1, "chunksizes": (1, H, W)} for name in fields}
+        xr.Dataset(fields, axes).to_netcdf(path, engine="netcdf4", encoding=encoding)
+    return path
+
+
+def apart(path: Path, output: Path) -> None:
+    """Prepare, reading in a process of its own."""
+    prepare(NetCDF(), [str(path)], output, options=Options(overwrite=True))
+
+
+def together(path: Path, output: Path) -> None:
+    """Prepare, reading in this process."""
+    with patch.object(NetCDF, "isolated", new=False), patch.object(NetCDFSource, "isolated", new=False):
+        apart(path, output)
+
+
+def alternate(folder: Path, work: Path, repeats: int, runs: Mapping[str, Run]) -> dict[str, list[Cost]]:
     """The costs of both, taking turns."""
-    costs: dict[str, list[Cost]] = {"ours": [], "rival": []}
+    costs: dict[str, list[Cost]] = {name: [] for name in runs}
     for _ in range(repeats):
-        for name, run in (("ours", ours), ("rival", rival)):
+        for name, run in runs.items():
             remove(work / name)
             with timed() as cost:
                 run(folder, work / name)
@@ -214,9 +248,9 @@ def memory(folder: Path, output: Path) -> float:
     return peak[0] / GIB
 
 
-def compared(folder: Path, work: Path, repeats: int) -> dict[str, Any]:
+def compared(folder: Path, work: Path, repeats: int, runs: Mapping[str, Run]) -> dict[str, Any]:
     """The line of a comparison of speed."""
-    costs = alternate(folder, work, repeats)
+    costs = alternate(folder, work, repeats, runs)
     wall = {name: min(cost.wall_s for cost in each) for name, each in costs.items()}
     cpu = {name: min(cost.cpu_s for cost in each) for name, each in costs.items()}
     return {
@@ -239,16 +273,20 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--crops", action="store_true", help="the 24 real hours, 41 x 78 points")
-    parser.add_argument("--hours", type=int, default=24, help="hours of the full-CONUS archive")
+    parser.add_argument("--netcdf", action="store_true", help="a NetCDF file, read apart and in this process")
+    parser.add_argument("--hours", type=int, default=24, help="hours of the full-CONUS archive, or of the NetCDF file")
     parser.add_argument("--memory", action="store_true", help="peak memory at --hours and at ten times as many")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--work", type=Path, default=Path("data/benchmarks/prepare"))
     options = parser.parse_args()
     if options.memory:
         line = remembered(options.work, (options.hours, 10 * options.hours))
+    elif options.netcdf:
+        file = netcdf(options.work / f"hours-{options.hours}.nc", options.hours)
+        line = compared(file, options.work, options.repeats, {"ours": apart, "rival": together})
     else:
         folder = CROPS if options.crops else archive(options.work / f"conus-{options.hours}", options.hours)
-        line = compared(folder, options.work, options.repeats)
+        line = compared(folder, options.work, options.repeats, {"ours": ours, "rival": rival})
     print(json.dumps(line))
 
 

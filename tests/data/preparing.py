@@ -11,6 +11,7 @@ from weatherml.config import parse_member
 from weatherml.data.prepare import Options, prepare
 from weatherml.data.store import Dataset
 from weatherml.sources import SOURCES
+from weatherml.sources.netcdf import NetCDFSource
 
 
 def run(path: Path, output: Path, *, overwrite: bool = False, dask: str | None = None, **settings: Any) -> Dataset:
@@ -39,4 +40,5 @@ def killing(monkeypatch: pytest.MonkeyPatch, at: int) -> list[Path]:
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", replace_or_die)
+    monkeypatch.setattr(NetCDFSource, "isolated", False)  # a process that died with each job would take minutes
     return calls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -51,8 +52,19 @@ class Deadly(Undescribed):
     def read(self, times: np.ndarray) -> Iterator[Frame]:
         for time in times:
             if time == TIMES[3]:
-                os._exit(11)
+                os.kill(os.getpid(), signal.SIGKILL)
             yield {"x": np.full((2, 2), np.flatnonzero(time == TIMES)[0])}
+
+
+@dataclass
+class DeadlySlabs(Deadly):
+    """Reads four times at once, and dies before it gives any of those beside the deadly one."""
+
+    in_slabs: ClassVar[bool] = True
+
+    def read(self, times: np.ndarray) -> Iterator[Frame]:
+        for start in range(0, len(times), 4):
+            yield from list(super().read(times[start : start + 4]))
 
 
 @dataclass
@@ -69,16 +81,23 @@ class Absent(Undescribed):
             yield {"x": np.full((2, 2), np.flatnonzero(time == TIMES)[0])}
 
 
-@pytest.mark.parametrize("isolated", [True, False])
-def test_what_passes_ends_the_job(isolated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Absent, "isolated", isolated)
+WHERE = {"here": (False, False), "in a child": (True, True), "in workers": (True, False)}
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_what_passes_ends_the_job(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(("isolated", "in_slabs"), WHERE[where], strict=True):
+        monkeypatch.setattr(Absent, name, value)
     outcomes = each_time(Absent(), TIMES, number, workers=1)
     assert [str(next(outcomes)[1]) for _ in range(6)] == ["0.0", "1.0", "2.0", "3.0", "4.0", "x: a five"]
     with pytest.raises(TemporaryError, match="archive: no answer"):
         next(outcomes)
 
 
-def test_one_bad_time_does_not_spoil_its_slab() -> None:
+@pytest.mark.parametrize("where", ["here", "in a child"])
+def test_one_bad_time_does_not_spoil_its_slab(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(("isolated", "in_slabs"), WHERE[where], strict=True):
+        monkeypatch.setattr(InSlabs, name, value)
     outcomes = list(each_time(InSlabs(), TIMES, number, workers=1))
     assert [time for time, _ in outcomes] == list(TIMES)
     assert [value for _, value in outcomes if not isinstance(value, BadDataError)] == [0, 1, 3, 4, 6, 7, 8, 9]
@@ -88,8 +107,9 @@ def test_one_bad_time_does_not_spoil_its_slab() -> None:
     ]
 
 
-def test_a_time_that_kills_its_process_is_lost_alone() -> None:
-    outcomes = list(each_time(Deadly(), TIMES, number, workers=2))
+@pytest.mark.parametrize("source", [Deadly(), DeadlySlabs()])
+def test_a_time_that_kills_its_process_is_lost_alone(source: Source) -> None:
+    outcomes = list(each_time(source, TIMES, number, workers=2))
     assert [time for time, _ in outcomes] == list(TIMES)
     lost = {str(time): str(value) for time, value in outcomes if isinstance(value, BadDataError)}
     assert lost == {

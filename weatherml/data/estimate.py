@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,23 +14,24 @@ import numpy.typing as npt
 import zarr
 from zarr.storage import MemoryStore
 
+from weatherml.data.child import spared
 from weatherml.data.consumed import stamp
 from weatherml.data.layout import add_array, add_grid
+from weatherml.data.opening import opened
 from weatherml.data.packing import Packing
-from weatherml.data.prepare import Options, opened, packings
-from weatherml.data.quality import Checked, check_and_pack
+from weatherml.data.prepare import Options
+from weatherml.data.ranges import packings
 from weatherml.data.tally import Tally
+from weatherml.data.timed import Timed, measured
 from weatherml.data.workers import each_time
 from weatherml.errors import BadDataError, WMLError
 from weatherml.files import free_bytes
-from weatherml.sources.base import Description, Frame, Source, SourceConfig, utc
-from weatherml.sources.source import Wrapper
+from weatherml.sources.base import Description, Source, SourceConfig, utc
 
 Array = npt.NDArray[Any]
 SAMPLE = 2
 """Times that are read: at the first one the decoder's libraries are loaded too."""
 MOST_TRIED = 8
-SECONDS = "seconds"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +90,14 @@ def estimate(config: SourceConfig, inputs: Sequence[str], output: Path, *, optio
         MissingInputError: no input.
         BadDataError: inputs that cannot be one dataset, or of whose first times none can be read.
     """
-    source, description = opened(config, inputs)
-    few = replace(description, times=description.times[:MOST_TRIED])
-    chosen = packings(source, replace(few, times=few.times[:SAMPLE]), options)
-    cost = time_cost(source, few, config, chosen, options)
+    with spared():
+        source, description = opened(config, inputs)
+        few = replace(description, times=description.times[:MOST_TRIED])
+        sample = replace(few, times=few.times[:SAMPLE])
+        chosen = packings(source, sample, workers=options.workers, dask=options.dask)
+        cost = time_cost(source, few, config, chosen, options)
     count = len(description.times)
-    reading = count * cost.read_seconds / (options.workers * source.threads if source.isolated else 1)
+    reading = count * cost.read_seconds / at_once(source, options)
     writing = count * cost.write_seconds
     missing, out_of_reach = absent(description, config)
     return Estimate(
@@ -109,6 +112,11 @@ def estimate(config: SourceConfig, inputs: Sequence[str], output: Path, *, optio
         free_bytes=free_bytes(output),
         seconds=max(reading, writing) if source.isolated else reading + writing,
     )
+
+
+def at_once(source: Source, options: Options) -> int:
+    """How many times are read at the same time."""
+    return options.workers * source.threads if source.isolated and not source.in_slabs else 1
 
 
 def absent(description: Description, config: SourceConfig) -> tuple[list[str], list[str]]:
@@ -131,8 +139,8 @@ def time_cost(
     Raises:
         BadDataError: none of `description.times` can be read.
     """
-    then = partial(_measured, description=description, packings=packings, tile=config.tile)
-    outcomes = each_time(_Timed(source=source), description.times, then, workers=1, dask=options.dask)
+    then = partial(measured, description=description, packings=packings, tile=config.tile)
+    outcomes = each_time(Timed(source=source), description.times, then, workers=1, dask=options.dask)
     tally, costs, reason = Tally(description.variables, packings, description.step), [], ""
     for time, outcome in outcomes:
         if isinstance(outcome, WMLError):
@@ -152,30 +160,6 @@ def time_cost(
         write_seconds=max(cost.write_seconds for cost in costs),  # the first has no change from one before
         bytes=max(cost.bytes for cost in costs),
     )
-
-
-class _Timed(Wrapper):
-    """A source whose frames carry the seconds that reading them took."""
-
-    def describe(self) -> Description:
-        """That of the wrapped source."""
-        return self.source.describe()
-
-    def read(self, times: Array) -> Iterator[Frame]:
-        """The frames of the wrapped source."""
-        began = clock.perf_counter()
-        for frame in self.source.read(times):
-            yield frame | {SECONDS: np.array(clock.perf_counter() - began)}
-            began = clock.perf_counter()
-
-
-def _measured(
-    frame: Frame, description: Description, packings: tuple[Packing, ...], tile: int | None
-) -> tuple[Checked, float]:
-    """The packed fields, and the seconds from the file up to here."""
-    began = clock.perf_counter()
-    checked = check_and_pack(frame, description.variables, packings, tile)
-    return checked, float(frame[SECONDS]) + clock.perf_counter() - began
 
 
 def fixed_bytes(description: Description) -> int:

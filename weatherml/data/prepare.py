@@ -1,6 +1,6 @@
 """The first stage: an archive becomes a dataset, time after time, resumable and whole or absent.
 
-Each time is read, checked and packed (in worker processes where decoders may crash); a shard of about
+Each time is read, checked and packed (in other processes where decoders may crash); a shard of about
 a day is written at once, then the progress file, so that a killed job goes on at the last shard. At
 the end statistics, quality report, manifest and metadata are written, the marker last, and the store
 is renamed to its place. A finished store to which later times have come is gone on with in the same way.
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weatherml.config import dump
+from weatherml.data.child import spared
 from weatherml.data.consumed import PROGRESS, Consumed, stamp
 from weatherml.data.extension import (
     QUALITY,
@@ -30,14 +31,15 @@ from weatherml.data.extension import (
 )
 from weatherml.data.layout import consolidate
 from weatherml.data.manifest import MANIFEST, manifest
-from weatherml.data.packing import Packing, choose_packing
+from weatherml.data.opening import opened
+from weatherml.data.packing import Packing
 from weatherml.data.quality import check_and_pack, gaps
 from weatherml.data.quality_page import write_page
+from weatherml.data.ranges import packings
 from weatherml.data.store import Dataset, open_dataset, write_marker
 from weatherml.data.windows import split_times
 from weatherml.data.workers import each_time
 from weatherml.data.writer import StoreWriter
-from weatherml.errors import BadDataError, WMLError
 from weatherml.files import (
     output_lock,
     partial_path,
@@ -51,11 +53,9 @@ from weatherml.files import (
 )
 from weatherml.progress import Progress, silent
 from weatherml.signals import stop_request
-from weatherml.sources.base import Description, Frame, Source, SourceConfig
+from weatherml.sources.base import Description, Source, SourceConfig
 
 Array = npt.NDArray[Any]
-UNDECLARED_FILL = 1e30
-"""Larger values are fill values that a file does not declare (NetCDF's own is 9.97e36): they set no range."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ def prepare(
             beginning of what is asked for.
         DiskError: too little room.
     """
-    with output_lock(output):
+    with output_lock(output), spared():
         standing = None if options.overwrite else standing_dataset(output, config)
         source, description = opened(config, inputs)
         request = Request.of(config, description)
@@ -106,7 +106,8 @@ def prepare(
             remove(partial_store)
             split_times(description.times, config.split)  # before hours are spent on too few
             if standing is None or not Request.of_dataset(standing).divided_as(request):
-                _begin(partial_store, config, description, packings(source, description, options))
+                chosen = packings(source, description, workers=options.workers, dask=options.dask)
+                _begin(partial_store, config, description, chosen)
             else:
                 take_over(standing, partial_store, config, description)
         write_json(partial_store / REQUEST, asdict(request))
@@ -115,49 +116,6 @@ def prepare(
         finish(writer, config, description)
         publish(partial_store, output)
     return open_dataset(output)
-
-
-def opened(config: SourceConfig, inputs: Sequence[str]) -> tuple[Source, Description]:
-    """The source of some inputs, and what it holds.
-
-    Raises:
-        MissingInputError: no input.
-        BadDataError: inputs that cannot be one dataset, or hold no usable time.
-    """
-    source = config.open(inputs)
-    description = source.describe()
-    if len(description.times) == 0:
-        raise BadDataError(f"{', '.join(inputs) or config.kind}: no usable time; {_reasons(description)}")
-    return source, description
-
-
-def packings(source: Source, description: Description, options: Options) -> tuple[Packing, ...]:
-    """A packing for each variable; those with neither a declared step nor a range are read once to learn it."""
-    ranges = {variable.name: (variable.valid_min, variable.valid_max) for variable in description.variables}
-    unknown = [v.name for v in description.variables if v.packing_step is None and None in ranges[v.name]]
-    if unknown:
-        ranges |= learn_ranges(source, description.times, unknown, options)
-    return tuple(
-        choose_packing(v, *(np.nan if end is None else end for end in ranges[v.name])) for v in description.variables
-    )
-
-
-def learn_ranges(source: Source, times: Array, names: list[str], options: Options) -> dict[str, tuple[float, float]]:
-    """The smallest and largest value of each variable over all times."""
-    extremes = each_time(source, times, partial(_extremes, names=names), workers=options.workers, dask=options.dask)
-    found = [each for _, each in extremes if not isinstance(each, WMLError)]
-    if not found:
-        raise BadDataError(f"{', '.join(names)}: no readable time; check the input")
-    low, high = np.fmin.reduce([f[0] for f in found]), np.fmax.reduce([f[1] for f in found])
-    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(names)}
-
-
-def _extremes(frame: Frame, names: list[str]) -> tuple[list[float], list[float]]:
-    known = [frame[name][np.abs(frame[name]) < UNDECLARED_FILL] for name in names]
-    return (
-        [float(values.min()) if values.size else np.nan for values in known],
-        [float(values.max()) if values.size else np.nan for values in known],
-    )
 
 
 def fill(writer: StoreWriter, source: Source, options: Options, progress: Progress) -> None:
@@ -209,7 +167,3 @@ def _begin(path: Path, config: SourceConfig, description: Description, chosen: t
     require_free(path, len(description.times) * len(description.variables) * H * W * 2)
     StoreWriter.create(path, description, config, chosen)
     Consumed().write(path)
-
-
-def _reasons(description: Description) -> str:
-    return "; ".join([*description.quarantined.values(), *description.notes][:3]) or "check the input"

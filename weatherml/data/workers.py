@@ -1,4 +1,4 @@
-"""Reading times one by one, in this process or in workers that may die without taking it along."""
+"""Reading times one after the other: in this process, or in others that may die without taking it along."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from weatherml.data.child import ENVIRONMENT, CrashError, stream
 from weatherml.errors import BadDataError, TemporaryError, UnavailableError, WMLError
 from weatherml.sources.base import Frame, Source
 
@@ -20,17 +21,12 @@ Outcome = tuple[np.datetime64, Result | WMLError]
 DASHBOARD = "127.0.0.1:0"
 """Any free port: the usual one is taken where two jobs run, and None means the usual one."""
 
+ALONE = 64
+"""Times that are read one by one after a crash, to find the one it was of: as many as sources read at once."""
+MOST_CRASHES = 2
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
-    # fields are megabytes: memory that is given back and asked for again with each costs as much as decoding it
-    "distributed.nanny.pre-spawn-environ": {
-        "MALLOC_ARENA_MAX": 1,
-        "MALLOC_MMAP_THRESHOLD_": 1 << 30,
-        "MALLOC_TRIM_THRESHOLD_": 1 << 30,
-        "OMP_NUM_THREADS": 1,
-        "MKL_NUM_THREADS": 1,
-        "OPENBLAS_NUM_THREADS": 1,
-    },
+    "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
 }
 
 
@@ -43,30 +39,51 @@ def each_time(
     run again.
 
     Args:
-        source: read in worker processes if it is `isolated`, else here.
+        source: read here, or if it is `isolated` in worker processes, one for all times if it reads `in_slabs`.
         times: entries of the source's description.
         then: runs where the frame was read, so that only its result travels; picklable.
         workers: processes of a local cluster.
         dask: address of a dask scheduler to use instead.
     """
-    if not source.isolated and dask is None:
+    if dask is None and not source.isolated:
         yield from _here(source, times, then)
-        return
-    with client_of(workers, dask, threads=source.threads) as client:
-        yield from _there(client, source, times, then)
+    elif dask is None and source.in_slabs:
+        yield from _beside(source, times, then)
+    else:
+        with client_of(workers, dask, threads=source.threads) as client:
+            yield from _there(client, source, times, then)
 
 
-def _here(source: Source, times: Array, then: Callable[[Frame], Result]) -> Iterator[Outcome[Result]]:
-    frames = source.read(times)
-    for index, time in enumerate(times):
+def _here(source: Source, times: Array, then: Callable[[Frame], Result], alone: int = 0) -> Iterator[Outcome[Result]]:
+    """In this process, the first so many times `alone`."""
+    for time in times[:alone]:
+        yield time, _attempt(read_one, source, time, then)
+    together = times[alone:]
+    frames = source.read(together)
+    for index, time in enumerate(together):
         try:
             frame = next(frames)
         except WMLError:
             # a source may read several times at once: read alone, this one may be sound
             yield time, _attempt(read_one, source, time, then)
-            frames = source.read(times[index + 1 :])  # a generator that raised is spent
+            frames = source.read(together[index + 1 :])  # a generator that raised is spent
             continue
         yield time, _attempt(then, frame)
+
+
+def _beside(source: Source, times: Array, then: Callable[[Frame], Result]) -> Iterator[Outcome[Result]]:
+    """In one process beside this one; where it dies, the next one begins with the same time, once."""
+    done, crashes, alone = 0, 0, 0
+    while done < len(times):
+        try:
+            for outcome in stream(_here, source, times[done:], then, alone):
+                yield outcome
+                done, crashes = done + 1, 0
+        except CrashError:
+            crashes, alone = crashes + 1, ALONE
+        if crashes == MOST_CRASHES:
+            yield times[done], _crashed(times[done])
+            done, crashes = done + 1, 0
 
 
 def _attempt(function: Callable[..., Result], *arguments: Any) -> Result | WMLError:
@@ -111,7 +128,11 @@ def _outcome(time: np.datetime64, future: Any, submit: Callable[[np.datetime64],
             return time, error
         except KilledWorker:
             future = again(time) if again else None
-    return time, BadDataError(f"{time}Z: reading it crashed the decoder twice; the time is left out")
+    return time, _crashed(time)
+
+
+def _crashed(time: np.datetime64) -> BadDataError:
+    return BadDataError(f"{time}Z: reading it crashed the decoder twice; the time is left out")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
@@ -69,6 +69,9 @@ class SourceConfig(Config, ABC):
         split: train, validation and test.
         tile: rows and columns of a chunk; None stores whole fields.
     """
+
+    isolated: ClassVar[bool] = False
+    """Opening runs native decoders on files from anywhere: it is done in a process that may die."""
 
     variables: dict[str, dict[str, Any]] | None = None
     derived: dict[str, dict[str, Any]] = Field(default={})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import model_validator
@@ -47,6 +47,8 @@ class NetCDF(SourceConfig):
     `{t2m: {source_name: TMP_2m}}` reads that one variable. None takes every variable over time and grid.
     A known name (`t2m`, ...) takes the table's settings and units; another, what its attributes say.
     """
+
+    isolated: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _variables_are_known(self) -> NetCDF:
@@ -137,6 +139,9 @@ class NetCDFSource(Source):
         table: (N, C, 2) file and position in it of each channel at each time.
         quarantined: times that lack a channel, with the reason.
     """
+
+    isolated: ClassVar[bool] = True
+    in_slabs: ClassVar[bool] = True
 
     layouts: tuple[cf.Layout, ...]
     names: tuple[str, ...]

@@ -48,6 +48,7 @@ class Patches(SequenceConfig):
     """
 
     task: ClassVar[Task] = "segment"
+    isolated: ClassVar[bool] = True
 
     bands: dict[str, Band] = Field(FOUR_BANDS, min_length=1)
     dates: str = "dates"

@@ -62,6 +62,8 @@ class SequenceConfig(Config, ABC):
     """Settings of a source of sequences; a member of the sources like any other."""
 
     task: ClassVar[Task]
+    isolated: ClassVar[bool] = False
+    """Reading runs native decoders on files from anywhere: it is done in a process that may die."""
 
     @abstractmethod
     def build(self, inputs: Sequence[str]) -> Sequences:

@@ -57,12 +57,15 @@ class Source(ABC):
     """An opened archive. Picklable, so that worker processes can read from it too.
 
     Attributes:
-        isolated: reading runs native decoders on files from anywhere: each time is read in a worker
-            process that may die, and a time whose reading fails is quarantined.
+        isolated: reading runs native decoders on files from anywhere: it is done in processes that may die,
+            and a time whose reading fails is quarantined.
+        in_slabs: several times are read at once: one process reads them all in order, where else several
+            workers read a time each.
         threads: times that one worker process reads at once.
     """
 
     isolated: ClassVar[bool] = False
+    in_slabs: ClassVar[bool] = False
     threads: ClassVar[int] = 1
 
     @abstractmethod
@@ -100,6 +103,11 @@ class Wrapper(Source):
     def isolated(self) -> bool:  # type: ignore[override]
         """That of the wrapped source."""
         return self.source.isolated
+
+    @property
+    def in_slabs(self) -> bool:  # type: ignore[override]
+        """That of the wrapped source."""
+        return self.source.in_slabs
 
     @property
     def threads(self) -> int:  # type: ignore[override]

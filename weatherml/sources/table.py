@@ -60,6 +60,7 @@ class Table(SequenceConfig):
     """
 
     task: ClassVar[Task] = "classify"
+    isolated: ClassVar[bool] = True
 
     formats: tuple[TableFormat, ...] = Field((TableFormat(),), min_length=1)
     features: tuple[str, ...] | None = None

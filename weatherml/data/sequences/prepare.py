@@ -9,6 +9,7 @@ import numpy as np
 
 from weatherml.config import dump
 from weatherml.data.manifest import manifest
+from weatherml.data.opening import read_sequences
 from weatherml.data.sequences.store import BINARY, KIND, SequenceDataset, open_sequences, write_sequences
 from weatherml.data.store import write_marker
 from weatherml.errors import BadDataError
@@ -38,7 +39,7 @@ def prepare_sequences(
     """
     with output_lock(output):
         refuse_existing(output, overwrite=overwrite)
-        found = config.build(inputs)
+        found = read_sequences(config, inputs)
         check(found, ", ".join(inputs) or config.kind)
         partial = partial_path(output)
         remove(partial)

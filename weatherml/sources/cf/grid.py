@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from weatherml.grid import Grid
 from weatherml.sources.cf.dimensions import UNITS, Roles
 
 if TYPE_CHECKING:
+    import pyproj
     import xarray as xr
 
 Array = npt.NDArray[Any]
@@ -92,10 +95,18 @@ def read_mapping(path: Path, dataset: xr.Dataset) -> dict[str, Any]:
         return {}
     attributes = {str(k): v.tolist() if hasattr(v, "tolist") else v for k, v in dataset[name].attrs.items()}
     try:
-        crs = pyproj.CRS.from_cf(attributes)
+        crs = _projection(json.dumps(attributes, sort_keys=True, default=str))
     except (pyproj.exceptions.CRSError, KeyError) as error:
         raise BadDataError(f"{path}: grid mapping {name}: {error}; mend or remove it") from None
     return attributes if "grid_mapping_name" in attributes else dict(crs.to_cf())
+
+
+@lru_cache(maxsize=16)
+def _projection(attributes: str) -> pyproj.CRS:
+    """Of grid-mapping attributes as JSON. PROJ looks a datum up for tenths of a second, and many files share one."""
+    import pyproj  # noqa: PLC0415
+
+    return pyproj.CRS.from_cf(json.loads(attributes))
 
 
 def _from_latlon(dataset: xr.Dataset, roles: Roles, mapping: dict[str, Any]) -> Grid | None:

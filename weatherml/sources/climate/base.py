@@ -33,6 +33,7 @@ class ClimateConfig(SequenceConfig):
     """
 
     task: ClassVar[Task] = "emulate"
+    isolated: ClassVar[bool] = True
 
     length: PositiveInt = 6
     targets: tuple[str, ...] = ("tas", "pr")

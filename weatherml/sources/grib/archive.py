@@ -21,6 +21,8 @@ from weatherml.sources.remote import Bucket, in_threads
 SUFFIX = ".idx"
 FIRST_CONTACT_SECONDS = 20.0
 """A bucket that does not answer is known after these, however long an answer is waited for later."""
+MOST_MESSAGE_BYTES = 1 << 28
+"""HRRR's largest have 4 MB."""
 
 Spots = dict[str, Spot]
 
@@ -127,10 +129,16 @@ def _scan(bucket: Bucket, file: RemoteFile, wanted: Mapping[str, str]) -> Spots 
 
 
 def _spot(bucket: Bucket, key: str, entry: Entry) -> Spot:
-    """The place of an entry; the last of a file ends with it."""
+    """The place of an entry; the last of a file ends with it.
+
+    Raises:
+        GribError: no message lies there, or one larger than any is.
+    """
     length = entry.length
     if length is None:
         length = (bucket.size(key) or 0) - entry.offset
         if length <= 0:
             raise GribError(f"the file ends before {entry.form}")
+    if length > MOST_MESSAGE_BYTES:
+        raise GribError(f"{entry.form} has {length} bytes, at most {MOST_MESSAGE_BYTES} are read")
     return Spot(Path(key), entry.offset, length, entry.number)

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from weatherml.errors import BadDataError, MissingInputError, TemporaryError, UsageError
+from weatherml.sources.remote.pool import in_threads
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, GCSStore, HTTPStore, RetryConfig, S3Config, S3Store
@@ -82,15 +83,7 @@ class Bucket:
             MissingInputError: no such bucket, or no permission.
             TemporaryError: no whole answer within the budget.
         """
-        import obstore  # noqa: PLC0415 - slow to import
-
-        starts, lengths = [offset for offset, _ in places], [length for _, length in places]
-
-        def parts(store: Store) -> list[bytes]:
-            found = obstore.get_ranges(store, key, starts=starts, lengths=lengths, coalesce=0)
-            return [self._exactly(key, bytes(each), length) for each, length in zip(found, lengths, strict=True)]
-
-        return self._ask(key, parts)
+        return self._ask(key, lambda store: list(in_threads(partial(self._part, store, key), places)))
 
     def size(self, key: str) -> int | None:
         """The bytes of an object; None where there is none.
@@ -126,6 +119,18 @@ class Bucket:
                     raise self._given_up(key, error) from None
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that threads do not come back as one
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _part(self, store: Store, key: str, place: tuple[int, int]) -> bytes:
+        """The bytes at one place, and no more of a body that does not end there."""
+        import obstore  # noqa: PLC0415 - slow to import
+
+        offset, length = place
+        content = bytearray()
+        for block in obstore.get(store, key, options={"range": (offset, offset + length)}).stream():
+            content += block
+            if len(content) > length:
+                break
+        return self._exactly(key, bytes(content), length)
 
     def _refuse(self, key: str, error: Exception) -> None:
         """Raise where the answer will stay what it is."""

@@ -1,0 +1,29 @@
+"""What tests let a process of its own do; it imports this module, so that nothing heavy stands here."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Iterator
+
+
+def pids(count: int) -> Iterator[int]:
+    """Where it runs, so many times."""
+    yield from [os.getpid()] * count
+
+
+def die(number: int) -> Iterator[str]:
+    yield "alive"
+    os.kill(os.getpid(), number)
+
+
+def fail(error: Exception) -> Iterator[str]:
+    warnings.warn("a strange file", stacklevel=2)
+    yield "before"
+    raise error
+
+
+def sleep() -> Iterator[int]:
+    yield os.getpid()
+    time.sleep(1000)
