@@ -28,27 +28,31 @@ def ensemble(
     hours: Hours = None,
     steps: Steps = None,
     members: Annotated[int, typer.Option(help="Members of each initial time, 2 or more.")] = 50,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the members.")] = 0,
-    sampler: Annotated[str | None, typer.Option(help="Sampler of a diffusion run (`wml list samplers`).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
+    sampler: Annotated[
+        str | None, typer.Option(help="Sampler of a diffusion run (`wml list samplers`) (default: the run's own).")
+    ] = None,
     assignments: Set = None,
     correlation: Annotated[
-        float, typer.Option("--noise-correlation", help="Of a member's noise with that of the step before, 0 to 1.")
+        float,
+        typer.Option("--noise-correlation", help="Correlation of a member's noise from step to step, 0 to below 1."),
     ] = 0.0,
     perturb: Annotated[
         Path | None, typer.Option(help="Generative run that perturbs the initial states: any run becomes an ensemble.")
     ] = None,
     amplitude: Annotated[
-        float | None, typer.Option(help="Of these perturbations; 1 is the generative run's own uncertainty.")
+        float | None,
+        typer.Option(help="Size of these perturbations; 1 is the generative run's own uncertainty (default: 1)."),
     ] = None,
     products: Annotated[
-        str, typer.Option(help="all, none, or some of mean,spread,probability,neighbourhood,pmm.")
+        str, typer.Option(help="Beside the members: all, none, or some of mean,spread,probability,neighbourhood,pmm.")
     ] = "all",
     keep_members: Annotated[
         bool, typer.Option("--keep-members/--products-only", help="Keep the members beside their products.")
     ] = True,
     combine: Annotated[
         str | None,
-        typer.Option(help="How several runs are blended: pool, weighted, conditional or stacked. [default: pool]"),
+        typer.Option(help="How several runs are blended: pool, weighted, conditional or stacked (default: pool)."),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="The .blend.json of an earlier blend of these runs, instead of a new fit.")
@@ -143,68 +147,36 @@ def blend(
     draw: EnsembleConfig,
     *,
     config: BlendConfig | None,
-    weights: Path | None,
-    **options: Any,
-) -> None:
-    """Blend several runs, forecasts or predictions of sequences, and say where the result is."""
-    from weatherml.forecast.blend.runs import open_runs
-
-    task = open_runs(runs)[0].lineage.task
-    stem = f"{run_name(runs[0])}-{config.combine.kind if config else 'blend'}"
-    with bar("blend") as progress:
-        options |= {"config": config, "weights": weights, "progress": progress}
-        if task == "forecast":
-            blend_of_forecasts(runs, dataset_path(data), draw, stem, **options)
-        else:
-            blend_of_sequences(runs, dataset_path(data), stem, **options)
-
-
-def blend_of_forecasts(
-    runs: list[Path],
-    data: Path,
-    draw: EnsembleConfig,
-    stem: str,
-    *,
     init: list[str] | None,
     hours: float | None,
     steps: int | None,
     output: Path | None,
     **options: Any,
 ) -> None:
-    """Blend forecasts from the same initial times."""
-    from weatherml.forecast.blend.forecasts import blend_forecasts
-    from weatherml.forecast.length import forecast_steps
-
-    length = forecast_steps(runs[0], hours=hours, steps=steps)
-    target = output or fresh(FORECASTS, stem, ".zarr")
-    report(blend_forecasts(runs, data, draw=draw, init=init or [], steps=length, output=target, **options))
-
-
-def blend_of_sequences(
-    runs: list[Path],
-    data: Path,
-    stem: str,
-    *,
-    init: list[str] | None,
-    hours: float | None,
-    steps: int | None,
-    output: Path | None,
-    **options: Any,
-) -> None:
-    """Blend emulators, classifiers or segmenters.
+    """Blend several runs, forecasts or predictions of sequences, and say where the result is.
 
     Raises:
         UsageError: options that only a forecast has.
     """
     from weatherml.errors import UsageError
+    from weatherml.forecast.blend.forecasts import blend_forecasts
+    from weatherml.forecast.blend.runs import open_runs
     from weatherml.forecast.blend.sequences import blend_sequences
+    from weatherml.forecast.length import forecast_steps
 
-    if init or hours or steps:
+    forecasts = open_runs(runs)[0].lineage.task == "forecast"
+    if not forecasts and (init or hours or steps):
         raise UsageError(
             "--init, --hours, --steps: only forecasts have them, these runs do not forecast; leave them out"
         )
-    target = output or fresh(FORECASTS, stem, ".nc")
-    print(f"predictions: {blend_sequences(runs, data, output=target, **options)}")
+    stem = f"{run_name(runs[0])}-{config.combine.kind if config else 'blend'}"
+    options |= {"config": config, "output": output or fresh(FORECASTS, stem, ".zarr" if forecasts else ".nc")}
+    with bar("blend") as progress:
+        if forecasts:
+            options |= {"init": init or [], "steps": forecast_steps(runs[0], hours=hours, steps=steps)}
+            report(blend_forecasts(runs, dataset_path(data), draw=draw, progress=progress, **options))
+        else:
+            print(f"predictions: {blend_sequences(runs, dataset_path(data), progress=progress, **options)}")
 
 
 def blend_config(combine: str | None, weights: Path | None, assignments: list[str]) -> BlendConfig | None:

@@ -10,7 +10,6 @@ import typer
 from cli.defaults import dataset_path, forecast_path
 from cli.display import bar, say
 from cli.options import Overwrite
-from weatherml.places import EVALUATION, fresh
 
 if TYPE_CHECKING:
     from weatherml.verify import Evaluation, Headline
@@ -20,15 +19,18 @@ if TYPE_CHECKING:
 
 def evaluate(
     forecasts: Annotated[
-        list[Path] | None, typer.Argument(help="Forecasts, ours or others'; the newest if none.")
+        list[Path] | None, typer.Argument(help="Forecasts, of this tool or not; the newest if none is named.")
     ] = None,
-    truth: Annotated[Path | None, typer.Option("--truth", help="Dataset to score against; the newest if none.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", help="Dataset to score against; the newest if none is named.")
+    ] = None,
     baselines: Annotated[
         list[str] | None,
         typer.Option(
             "--baseline",
             help="persistence, climatology, climatological-ensemble, oracle, ... (`wml list baselines`), or the path "
-            "of a forecast, such as the operational one; repeats.",
+            "of a forecast, such as the operational one; repeats (default: persistence, climatology, and of ensembles "
+            "climatological-ensemble).",
         ),
     ] = None,
     regions: Annotated[
@@ -37,29 +39,30 @@ def evaluate(
             "--region", help="Score a part apart: land, sea or NAME=south,north,west,east in degrees; repeats."
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="Folder for scores.json and report.html.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Folder for the scores and the report (default: a new one in evaluation/)."),
+    ] = None,
     states: Annotated[
         Path | None, typer.Option(help="GeoJSON lines to draw on the maps, for example state lines.")
     ] = None,
-    dask: Annotated[str | None, typer.Option(help="Address of a dask scheduler whose workers score.")] = None,
+    dask: Annotated[str | None, typer.Option(help="Address of a dask scheduler whose workers score instead.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Score forecasts, or predictions of sequences, in physical units, beside baselines on the same cases."""
     from weatherml.data.stores import holds_sequences
-    from weatherml.verify import evaluate
+    from weatherml.verify.evaluation import evaluate, new_output
 
     chosen, data = forecasts or [forecast_path()], dataset_path(truth)
-    # a folder without scores was begun and not finished: there it goes on
-    target = output or fresh(EVALUATION, chosen[0].stem, "/scores.json").parent
-    where: dict[str, Any] = {"output": target, "overwrite": overwrite}
+    where: dict[str, Any] = {"output": output or new_output(chosen[0]), "states": states, "overwrite": overwrite}
     result: Evaluation | SequenceEvaluation
     if holds_sequences(data):
         refused = {"--baseline": baselines, "--region": regions, "--dask": dask}
-        result = score_predictions(chosen, data, refused, {**where, "states": states})
+        result = score_predictions(chosen, data, refused, where)
     else:
         with bar("evaluate") as progress:
             where |= {"baselines": baselines, "regions": regions or (), "dask": dask}
-            result = evaluate(chosen, data, states=states, progress=progress, **where)
+            result = evaluate(chosen, data, progress=progress, **where)
         print_headlines(result)
     for note in result.notes:
         say(f"note: {note}")

@@ -11,39 +11,37 @@ from cli.defaults import forecast_path
 
 
 def plot(
-    forecast: Annotated[Path | None, typer.Argument(help="A forecast, ours or another's; the newest if none.")] = None,
+    forecast: Annotated[
+        Path | None, typer.Argument(help="A forecast, of this tool or not; the newest if none is named.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", help="End it in .png, .svg, .pdf, .gif or .mp4. [default: NAME.png]")
+        Path | None, typer.Option("--output", help="File to write: .png, .svg, .pdf, .gif or .mp4 (default: NAME.png).")
     ] = None,
-    variable: Annotated[str | None, typer.Option(help="[default: refc where there is some]")] = None,
-    init: Annotated[str | None, typer.Option(help="Initial time, ISO 8601 UTC. [default: the first]")] = None,
-    lead: Annotated[float | None, typer.Option(help="Hours ahead, of a picture. [default: the last]")] = None,
-    show: Annotated[str, typer.Option(help="field, mean, spread or probability.")] = "field",
-    member: Annotated[int, typer.Option(help="Whose field, from 0 on.")] = 0,
+    variable: Annotated[str | None, typer.Option(help="Variable to draw (default: refc, or else the first).")] = None,
+    init: Annotated[str | None, typer.Option(help="Initial time, ISO 8601 UTC (default: the first).")] = None,
+    lead: Annotated[float | None, typer.Option(help="Lead time of a picture, in hours (default: the last).")] = None,
+    show: Annotated[str, typer.Option(help="What to draw: field, mean, spread or probability.")] = "field",
+    member: Annotated[int, typer.Option(help="Member whose field is drawn, counted from 0.")] = 0,
     threshold: Annotated[
-        float | None, typer.Option(help="Of a probability, in the variable's units. [default: one of its own]")
+        float | None,
+        typer.Option(help="Threshold of a probability, in the variable's units (default: the middle one of its own)."),
     ] = None,
-    truth: Annotated[Path | None, typer.Option(help="Dataset to draw beside it.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Dataset whose fields are drawn beside it.")] = None,
     states: Annotated[Path | None, typer.Option(help="GeoJSON lines to draw on the maps.")] = None,
 ) -> None:
     """Draw a forecast: one lead as a picture, all of them as an animation."""
-    from weatherml.errors import UsageError
-    from weatherml.sources.base import utc
-    from weatherml.verify.plot import MOVING, SHOWN, View, draw, read_scenes
-    from weatherml.verify.report.lines import read_lines
+    from weatherml.door.plot import plot
 
-    if show not in SHOWN:
-        raise UsageError(f"--show {show}: not known; choose {', '.join(SHOWN)}")
-    path = forecast or forecast_path()
-    target = output or Path(f"{path.stem}.png")
-    view = View(
+    picture = plot(
+        forecast or forecast_path(),
+        output,
         variable=variable,
-        init_time=None if init is None else utc(init, "--init"),
-        lead_hours=lead,
-        shown=show,
+        init=init,
+        hours=lead,
+        show=show,
         member=member,
         threshold=threshold,
+        truth=truth,
+        states=states,
     )
-    scenes = read_scenes(path, view, truth=truth, animated=target.suffix in MOVING)
-    draw(scenes, target, lines=read_lines(states, scenes.grid) if states else ())
-    print(f"picture: {target}")
+    print(f"picture: {picture}")

@@ -21,14 +21,16 @@ MOST_NAMED = 5
 
 
 def prepare(
-    source: Annotated[str, typer.Argument(help="hrrr, netcdf, synthetic, ... (`wml list sources`).")],
+    source: Annotated[str, typer.Argument(help="Kind of archive: hrrr, netcdf, synthetic, ... (`wml list sources`).")],
     inputs: Annotated[list[str] | None, typer.Option("--input", help="File, folder, glob or URL; repeats.")] = None,
     output: Annotated[Path, typer.Option("--output", help="The dataset to write.")] = Path("data/dataset.zarr"),
     config: Annotated[str | None, typer.Option("--config", help="YAML file with the source's settings.")] = None,
-    start: Annotated[str | None, typer.Option(help="First time kept, ISO 8601 UTC.")] = None,
-    end: Annotated[str | None, typer.Option(help="Last time kept, ISO 8601 UTC.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes that decode. [default: 2]")] = None,
-    dask: Annotated[str | None, typer.Option(help="Address of a dask scheduler to use instead.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="First time kept, ISO 8601 UTC (default: the first there is).")
+    ] = None,
+    end: Annotated[str | None, typer.Option(help="Last time kept, ISO 8601 UTC (default: the last there is).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes that decode (default: 2).")] = None,
+    dask: Annotated[str | None, typer.Option(help="Address of a dask scheduler whose workers decode instead.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what it will take: hours, bytes, minutes; write nothing.")
     ] = False,
@@ -43,6 +45,7 @@ def prepare(
     from weatherml.data.sequences.prepare import prepare_sequences
     from weatherml.errors import UsageError
     from weatherml.sources import SOURCES
+    from weatherml.sources.hrrr import HRRR
     from weatherml.sources.sequences import SequenceConfig
 
     given = {key: value for key, value in {"start": start, "end": end}.items() if value is not None}
@@ -58,7 +61,7 @@ def prepare(
         if dry_run:
             say_estimate(estimate(member, inputs or [], output, options=options), output, as_json=as_json)
             return
-        if getattr(member, "forecast_hours", None) is not None:
+        if isinstance(member, HRRR) and member.forecast_hours is not None:
             prepare_archived(member, inputs or [], output, options)
             return
         prepare_states(member, inputs or [], output, options)

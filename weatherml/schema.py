@@ -27,12 +27,16 @@ class Schema:
         again: what to do with one that is too old to be read.
         migrations: by version n, what makes a description of version n + 1 of one of n.
         sealed_from: the first version whose description carries a seal of its own (see `weatherml.seal`).
+        plain: version 1 is JSON that names no version.
+        indent: of the JSON; None where it is numbers for programs, which indented would fill a multiple of the disk.
     """
 
     current: int
     again: str
     migrations: Mapping[int, Migration] = field(default_factory=dict)
     sealed_from: int = 1
+    plain: bool = False
+    indent: int | None = 2
 
     def sealed(self, description: Description) -> bool:
         """Whether a description is of a version that carries a seal."""
@@ -71,17 +75,32 @@ class Schema:
         return description
 
 
-def without_hashes(description: Description) -> Description:
-    """The first runs and checkpoints kept no hashes of their files."""
-    return description | {"files": {}}
+def unchanged(description: Description) -> Description:
+    """The version after is the same, but for hashes and a seal."""
+    return description
 
+
+RESTART = "remove it, and the same `wml train` goes on from the last checkpoint"
+REFIT = "the same `wml train` fits it again"
 
 SCHEMAS: Mapping[str, Schema] = {
     "dataset": Schema(current=1, again="prepare it again"),
     "sequences": Schema(current=1, again="prepare it again"),
     "forecast": Schema(current=1, again="make it again with `wml rollout` or `wml ensemble`"),
-    "run": Schema(current=2, again="train again", migrations={1: without_hashes}, sealed_from=2),
-    "checkpoint": Schema(current=2, again="train again", migrations={1: without_hashes}, sealed_from=2),
+    "run": Schema(current=3, again="train again", migrations={1: unchanged, 2: unchanged}, sealed_from=2),
+    "status": Schema(current=2, again=RESTART, migrations={1: unchanged}, sealed_from=2, plain=True),
+    "calibration": Schema(current=2, again=REFIT, migrations={1: unchanged}, sealed_from=2, plain=True),
+    "checkpoint": Schema(current=2, again="train again", migrations={1: unchanged}, sealed_from=2),
     "bundle": Schema(current=1, again="make it again with `wml export`"),
+    "blend": Schema(current=2, again="blend again", migrations={1: unchanged}, sealed_from=2, plain=True),
+    "parts": Schema(current=2, again="evaluate again"),
+    "scores": Schema(
+        current=2,
+        again="evaluate again with `wml evaluate --overwrite`",
+        migrations={1: unchanged},
+        sealed_from=2,
+        plain=True,
+        indent=None,
+    ),
 }
-"""By kind, as the marker of a store calls it."""
+"""By kind, as the marker of a store calls it. A run of version 3 has a status and a calibration of version 2."""

@@ -8,38 +8,60 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from weatherml.errors import BadDataError
-from weatherml.files import read_json, write_text
-from weatherml.schema import KEY, SCHEMAS, Description
+from weatherml.files import write_text
+from weatherml.schema import KEY, SCHEMAS, Description, Schema
 
-SEAL = "seal"
+VOUCHED, SEAL = "files", "seal"
+MARKS = frozenset({KEY, VOUCHED, SEAL})
+"""What a description says of itself: its version, the hashes of the files that it vouches for, and of its own."""
 
 
 def write_description(path: Path, kind: str, description: Description) -> None:
     """Write the JSON that readers of an output of this kind begin with: its version first, its seal last."""
-    write_text(path, _sealed({KEY: SCHEMAS[kind].current, **description}))
+    write_text(path, _sealed({KEY: SCHEMAS[kind].current, **description}, SCHEMAS[kind]))
 
 
 def read_description(path: Path, kind: str) -> Description:
-    """What `write_description` wrote, or a version before: in today's form.
+    """What `write_description` wrote, or a version before: in today's form, with the `files` that it vouches for.
 
     Raises:
         BadDataError: not there, changed since it was written, or of a version that is not read.
     """
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise BadDataError(f"{path}: damaged; {SCHEMAS[kind].again}")
-    upgraded = SCHEMAS[kind].upgraded(found, path)
-    if not isinstance(upgraded.get("files"), dict):
-        raise BadDataError(f"{path}: damaged (names no files); {SCHEMAS[kind].again}")
-    rest = {key: value for key, value in found.items() if key != SEAL}
-    if SCHEMAS[kind].sealed(found) and path.read_bytes() != _sealed(rest).encode():
-        raise BadDataError(f"{path}: changed since it was written; restore it, or {SCHEMAS[kind].again}")
+    schema = SCHEMAS[kind]
+    found, genuine = _read(path, schema)
+    if schema.plain and MARKS.isdisjoint(found):
+        found = {KEY: 1, **found}
+    upgraded: Description = {VOUCHED: {}} | schema.upgraded(found, path)
+    if not isinstance(upgraded[VOUCHED], dict):
+        raise BadDataError(f"{path}: damaged (names no files); {schema.again}")
+    sealed = SEAL in found or schema.sealed(found)  # a flipped bit may make the version one that carried no seal
+    if sealed and not genuine:
+        raise BadDataError(f"{path}: changed since it was written; restore it, or {schema.again}")
+    upgraded.pop(SEAL, None)
     return upgraded
 
 
-def _sealed(description: Description) -> str:
+def content(description: Description) -> Description:
+    """What a description says beside its marks."""
+    return {key: value for key, value in description.items() if key not in MARKS}
+
+
+def _read(path: Path, schema: Schema) -> tuple[Description, bool]:
+    """What stands in a file, and whether its seal fits; read once, for another may be written meanwhile."""
+    try:
+        text = path.read_bytes().decode()
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise BadDataError(f"{path}: damaged; {schema.again}")
+        rest = {key: value for key, value in found.items() if key != SEAL}
+        return found, text == _sealed(rest, schema)
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadDataError(f"{path}: cannot be read as JSON ({error}); restore it, or {schema.again}") from None
+
+
+def _sealed(description: Description, schema: Schema) -> str:
     digest = hashlib.sha256(json.dumps(description).encode()).hexdigest()
-    return json.dumps(description | {SEAL: digest}, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(description | {SEAL: digest}, indent=schema.indent, ensure_ascii=False) + "\n"
 
 
 def file_hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:

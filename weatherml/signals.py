@@ -25,6 +25,10 @@ class StopRequest:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
 
+    def is_set(self) -> bool:
+        """Whether one came."""
+        return self.number is not None
+
     def raise_if_set(self, message: str) -> None:
         """Raise StoppedError with the signal's exit code if one came."""
         if self.number is not None:

@@ -1,9 +1,7 @@
-"""Event names, contingency scores and FSS: against arithmetic, pysteps and scores."""
+"""Event names, contingency scores and FSS: against arithmetic and scores."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,14 +24,6 @@ from weatherml.variables import TABLE
 
 EVENT: dict[str, Any] = {"threshold": 30.0, "units_of_threshold": "dBZ"}
 RNG = np.random.default_rng(3)
-
-
-@pytest.fixture(scope="module")
-def pysteps_fss() -> Callable[..., float]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pysteps warns of its optional parts when imported
-        spatialscores = pytest.importorskip("pysteps.verification.spatialscores")
-    return spatialscores.fss  # type: ignore[no-any-return]
 
 
 def smooth(seed: int, *shape: int) -> torch.Tensor:
@@ -111,14 +101,6 @@ def test_events_below() -> None:
     forecast = torch.tensor([[[[-40.0, -1.0, -60.0]]]])
     assert isinstance(weak, POD)
     assert float(value(weak, forecast, truth)) == 0.5  # -30 is hit, -25 is missed
-
-
-@pytest.mark.parametrize("width", [1, 3, 9, 27, 35, 79])
-def test_fss_as_in_pysteps(width: int, pysteps_fss: Callable[..., float]) -> None:
-    truth, forecast = smooth(1, 3, 40, 33), smooth(2, 3, 40, 33)
-    expected = [pysteps_fss(f.numpy(), o.numpy(), 30.0, width) for f, o in zip(forecast, truth, strict=True)]
-    found = value(FSS(**EVENT, width=width), forecast.unsqueeze(1), truth)
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
 
 
 def test_fss_as_in_scores_on_inner_windows() -> None:

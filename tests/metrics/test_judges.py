@@ -147,7 +147,7 @@ def test_neighbourhood_probabilities_as_filtered_by_scipy(width: int) -> None:
     assert value(NMEPBrier(**EVENT, width=width)) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("width", [1, 9, 27, 81])
+@pytest.mark.parametrize("width", [1, 3, 9, 27, 79, 121])  # the widest reach over both ends of the grid
 def test_fss_of_ties_as_in_pysteps(width: int) -> None:
     """Reaching the threshold is the event in both; pysteps has no masks, no members and no weights."""
     with warnings.catch_warnings():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from weatherml.errors import BadDataError
+from weatherml.files import write_json
 from weatherml.run.calibration import FILE, Calibration
 
 FIT = Calibration(
@@ -24,6 +25,18 @@ def test_round_trip(tmp_path: Path, sampler: dict[str, object] | None) -> None:
 
 def test_none_where_there_is_none(tmp_path: Path) -> None:
     assert Calibration.load(tmp_path) is None
+
+
+def test_the_first_ones_carried_no_seal(tmp_path: Path) -> None:
+    write_json(tmp_path / FILE, FIT.settings())
+    assert Calibration.load(tmp_path) == FIT
+
+
+def test_what_was_changed_is_refused(tmp_path: Path) -> None:
+    FIT.save(tmp_path)
+    (tmp_path / FILE).write_text((tmp_path / FILE).read_text().replace("1.05", "1.06"))
+    with pytest.raises(BadDataError, match=f"{FILE}: changed since it was written; .* `wml train` fits it again"):
+        Calibration.load(tmp_path)
 
 
 def test_before_and_after_in_one_line() -> None:

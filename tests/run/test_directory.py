@@ -13,12 +13,23 @@ import torch
 from weatherml.config import parse
 from weatherml.data.store import open_dataset
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
+from weatherml.files import write_json
 from weatherml.run import checkpoint
-from weatherml.run.directory import Run, create_run, first_difference, load_weights, open_run
+from weatherml.run.calibration import Calibration
+from weatherml.run.directory import (
+    FITTED,
+    STATUS,
+    Run,
+    create_run,
+    first_difference,
+    load_weights,
+    open_or_create,
+    open_run,
+)
 from weatherml.run.experiment import Experiment, resolve
 from weatherml.run.inspection import inspect
 from weatherml.run.lineage import Lineage
-from weatherml.seal import file_hashes, write_description
+from weatherml.seal import file_hashes, read_description, write_description
 
 SETTINGS: dict[str, Any] = {
     "model": {"kind": "unet-residual", "base_features": 8, "depth": 1, "blocks": 1},
@@ -105,8 +116,59 @@ def test_what_is_no_run_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(BadDataError, match=r"config\.yaml: changed or lost"):
         open_run(run.path)
     (run.path / "config.yaml").write_text("model: {kind: unet-residual, bass_features: 8}\nloss: l1\n")
+    write_description(run.path / "data.json", "run", data | {"files": {}})  # as of the first runs
     with pytest.raises(BadDataError, match="did you mean 'base_features'"):
         open_run(run.path)
+
+
+def test_the_status_is_sealed(run: Run) -> None:
+    run.set_status(state="running", steps=9)
+    status = run.status()
+    assert (status["state"], status["step"], status["steps"]) == ("running", 0, 9)
+    assert not {"schema", "files", "seal"} & status.keys()
+    text = (run.path / STATUS).read_text()
+    (run.path / STATUS).write_text(text.replace('"steps": 9', '"steps": 8'))
+    with pytest.raises(BadDataError, match=r"status\.json: changed since it was written; .* from the last checkpoint"):
+        run.status()
+
+
+def test_the_first_states_carried_no_seal(run: Run) -> None:
+    write_json(run.path / STATUS, {"state": "running", "step": 4})
+    assert run.status() == {"state": "running", "step": 4}
+    run.set_status(step=5)
+    assert read_description(run.path / STATUS, "status")["step"] == 5
+
+
+def test_a_lost_status_is_written_again_for_the_same_run_alone(run: Run, small_dataset: Path) -> None:
+    dataset = open_dataset(small_dataset)
+    (run.path / STATUS).unlink()
+    with pytest.raises(BadDataError, match=r"status\.json: lost, or training was killed as it began; the same"):
+        open_run(run.path)
+    other = parse(Experiment, SETTINGS | {"train": {"lr": 0.5}})
+    with pytest.raises(ConfigError, match=r"the run has train\.lr=.*, not 0\.5"):
+        open_or_create(run.path, other, dataset, resume=True)
+    found = open_or_create(run.path, run.experiment, dataset, resume=True)
+    assert found.status()["state"] == "created"
+    assert found.best().step == 3
+
+
+def test_a_finished_run_vouches_for_its_calibration(run: Run) -> None:
+    fit = Calibration(temperature=(1.1,), sampler=None, before={"t2m": 0.8}, after={"t2m": 0.9})
+    run.set_status(state="finished")
+    assert run.calibration() is None
+    fit.save(run.path)
+    assert run.calibration() == fit  # by its own seal: training was killed before its status said so
+    run.set_status(state="finished")
+    assert (run.calibration(), run.finished) == (fit, True)
+    Calibration(temperature=(1.2,), sampler=None, before={}, after={}).save(run.path)  # whole, but another one
+    with pytest.raises(BadDataError, match=r"calibration\.json: changed or lost .* `wml train` fits it again"):
+        run.calibration()
+    assert not run.finished
+    (run.path / FITTED[0]).unlink()
+    with pytest.raises(BadDataError, match=r"calibration\.json: changed or lost"):
+        run.calibration()
+    run.set_status(state="running")  # and will be fitted anew
+    assert run.calibration() is None
 
 
 def test_first_difference() -> None:

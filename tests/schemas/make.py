@@ -27,12 +27,20 @@ from weatherml.sources import SOURCES
 from weatherml.train.trainer import train
 
 HERE = Path(__file__).parent
-FILES = ("config.yaml", "data.json", "environment.json", "status.json")
+FILES = ("calibration.json", "config.yaml", "data.json", "environment.json", "status.json")
 WORLD = {"kind": "synthetic", "height": 16, "width": 16, "thin": 4, "hours": 30, "variables": {"t2m": {}, "refc": {}}}
 EXPERIMENT = {
-    "model": {"kind": "simple-cnn", "base_features": 2, "blocks": 1},
+    "model": {"kind": "edm", "base_features": 2, "blocks": 1, "depth": 1, "embedding": 4},
     "loss": "mse",
-    "train": {"steps": 2, "batch": 1, "warmup": 1, "precision": "32-true", "validation": {"cases": 1, "lead_steps": 1}},
+    "sampler": {"kind": "heun", "steps": 2},
+    "train": {
+        "steps": 2,
+        "batch": 1,
+        "warmup": 1,
+        "precision": "32-true",
+        "validation": {"cases": 1, "lead_steps": 1},
+        "calibration": {"cases": 1, "lead_steps": 1},
+    },
 }
 
 
@@ -56,7 +64,7 @@ def sequences(path: Path) -> None:
 
 
 def run(path: Path) -> None:
-    """A network after two steps, without what is only for people."""
+    """A network after two steps, calibrated, without what is only for people."""
     dataset(Path("dataset.zarr"))
     with mock.patch("platform.platform", return_value="Linux"):  # what made it tells nothing of the schema
         made = train(parse(Experiment, EXPERIMENT), Path("dataset.zarr"), path, device="cpu")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from weatherml.variables import TABLE
 
 START = np.datetime64("2024-06-01T00:00:00", "s")
 HOUR = np.timedelta64(1, "h")
+INITS = START + np.array([50, 56, 68, 72, 80, 88]) * HOUR
+"""On three days, after the training half of a truth of 96 hours."""
 Fields = dict[str, np.ndarray]
 
 
@@ -112,21 +114,3 @@ def forecast_dataset(
 def truth_path(tmp_path: Path) -> Path:
     """A truth of 96 hours with refc and t2m."""
     return write_truth(tmp_path / "dataset.zarr")
-
-
-@pytest.fixture
-def inits() -> np.ndarray:
-    """Six initial times on three days, after the training half."""
-    return START + np.array([50, 56, 68, 72, 80, 88]) * HOUR
-
-
-@pytest.fixture
-def make_truth() -> Callable[..., Path]:
-    """`write_truth`."""
-    return write_truth
-
-
-@pytest.fixture
-def make_forecast() -> Callable[..., xr.Dataset]:
-    """`forecast_dataset`."""
-    return forecast_dataset

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.verify.conftest import HOUR, INITS, forecast_dataset, write_truth
 from weatherml.errors import BadDataError, ConfigError
 from weatherml.metrics.base import METRICS
 from weatherml.variables import TABLE
@@ -17,9 +17,6 @@ from weatherml.verify.scores.finish import finish
 from weatherml.verify.scores.scores import Scores, headlines
 from weatherml.verify.scoring.inputs import Request, open_inputs, read_baseline, within_range
 from weatherml.verify.scoring.parts import score_part
-
-Make = Callable[..., Any]
-HOUR = np.timedelta64(1, "h")
 
 
 def score(truth: Path, *forecasts: Path, baselines: tuple[Any, ...] = ()) -> Scores:
@@ -34,19 +31,17 @@ def save(dataset: xr.Dataset, path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def small_truth(tmp_path: Path, make_truth: Make) -> Path:
-    path: Path = make_truth(tmp_path / "small.zarr", size=6, hours=96)
-    return path
+@pytest.fixture(scope="module")
+def small_truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_truth(tmp_path_factory.mktemp("truth") / "small.zarr", size=6)
 
 
-def small(make_forecast: Make, inits: np.ndarray, leads: list[int], **options: Any) -> xr.Dataset:
-    found: xr.Dataset = make_forecast(inits, leads, size=6, **options)
-    return found
+def small(inits: np.ndarray, leads: list[int], **options: Any) -> xr.Dataset:
+    return forecast_dataset(inits, leads, size=6, **options)
 
 
-def test_members_missing_in_a_part(small_truth: Path, tmp_path: Path, inits: np.ndarray, make_forecast: Make) -> None:
-    ensemble = small(make_forecast, inits, [1, 2], members=3)
+def test_members_missing_in_a_part(small_truth: Path, tmp_path: Path) -> None:
+    ensemble = small(INITS, [1, 2], members=3)
     ensemble["t2m"][1, 0, 2] = np.nan  # a member that failed
     ensemble["t2m"][2, 1, 0, :3] = np.nan
     scores = score(small_truth, save(ensemble, tmp_path / "mine.nc"))
@@ -59,8 +54,8 @@ def test_members_missing_in_a_part(small_truth: Path, tmp_path: Path, inits: np.
     assert np.isnan(scores.case_errors["mine"]["t2m"]).sum() == 0  # the other lead of that case was scored
 
 
-def test_a_variable_without_values(small_truth: Path, tmp_path: Path, inits: np.ndarray, make_forecast: Make) -> None:
-    spoilt = small(make_forecast, inits, [1])
+def test_a_variable_without_values(small_truth: Path, tmp_path: Path) -> None:
+    spoilt = small(INITS, [1])
     spoilt["refc"][:] = np.nan
     scores = score(small_truth, save(spoilt, tmp_path / "mine.nc"), baselines=("persistence",))
     assert list(scores.variables) == ["t2m"]
@@ -72,39 +67,39 @@ def test_a_variable_without_values(small_truth: Path, tmp_path: Path, inits: np.
     assert scores.cases.notes[-1] == "refc: nothing scored; left out"
 
 
-def test_no_values_at_all(small_truth: Path, tmp_path: Path, inits: np.ndarray, make_forecast: Make) -> None:
-    spoilt = small(make_forecast, inits, [1]) * np.nan
+def test_no_values_at_all(small_truth: Path, tmp_path: Path) -> None:
+    spoilt = small(INITS, [1]) * np.nan
     with pytest.raises(BadDataError, match=r"no point that the truth and all forecasts know \(mine: refc: of 6"):
         score(small_truth, save(spoilt, tmp_path / "mine.nc"))
 
 
-def test_a_truth_without_values(tmp_path: Path, small_truth: Path, inits: np.ndarray, make_forecast: Make) -> None:
+def test_a_truth_without_values(tmp_path: Path, small_truth: Path) -> None:
     truth = xr.load_dataset(small_truth, engine="zarr", consolidated=False)[["refc", "t2m"]].drop_attrs(deep=False)
     for array in truth.values():
         array.attrs.pop("grid_mapping", None)
     truth["t2m"][:] = np.nan
-    forecast = save(small(make_forecast, inits, [1]), tmp_path / "mine.nc")
+    forecast = save(small(INITS, [1]), tmp_path / "mine.nc")
     scores = score(save(truth, tmp_path / "truth.nc"), forecast)
     assert list(scores.variables) == ["refc"]
     assert any("truth.nc: t2m: no value at the times of the forecasts" in note for note in scores.cases.notes)
 
 
-def test_a_truth_that_ends(small_truth: Path, tmp_path: Path, make_forecast: Make) -> None:
+def test_a_truth_that_ends(small_truth: Path, tmp_path: Path) -> None:
     last = np.datetime64("2024-06-04T23:00:00", "s")
-    inits = np.array([last - 3 * HOUR, last - 2 * HOUR])
-    scores = score(small_truth, save(small(make_forecast, inits, [1, 2, 3, 4], names=["t2m"]), tmp_path / "mine.nc"))
+    inits = np.array([last - 3 * HOUR, last - 2 * HOUR, last])
+    scores = score(small_truth, save(small(inits, [1, 2, 3, 4], names=["t2m"]), tmp_path / "mine.nc"))
     assert scores.counts["t2m"].tolist() == [2, 2, 1, 0]
+    assert scores.curves["mine"]["t2m"]["rmse"].value.isnan().tolist() == [False, False, False, True]
     note = (
         "3 of 8 forecasts (initial and lead time) are not in the truth, which ends 2024-06-04T23:00:00Z; 5 are scored"
     )
     assert note in scores.cases.notes
+    assert any("1 of 3 initial times" in note for note in scores.cases.notes)
     assert [line.lead_hours for line in headlines(scores)] == [1.0]
 
 
-def test_leads_between_the_truth_s_times(
-    small_truth: Path, tmp_path: Path, inits: np.ndarray, make_forecast: Make
-) -> None:
-    forecast = small(make_forecast, inits, [1, 2], names=["t2m"])
+def test_leads_between_the_truth_s_times(small_truth: Path, tmp_path: Path) -> None:
+    forecast = small(INITS, [1, 2], names=["t2m"])
     minutes = forecast.assign_coords(lead_time=np.array([60, 90]) * np.timedelta64(1, "m").astype("timedelta64[ns]"))
     scores = score(small_truth, save(minutes, tmp_path / "mine.nc"), baselines=("climatology",))
     assert scores.counts["t2m"].tolist() == [6, 0]
@@ -118,11 +113,9 @@ def test_thresholds_out_of_range() -> None:
     assert within_range(TABLE["t2m"]) == (TABLE["t2m"], "")
 
 
-def test_another_forecast_as_a_baseline(
-    small_truth: Path, tmp_path: Path, inits: np.ndarray, make_forecast: Make
-) -> None:
-    mine = save(small(make_forecast, inits, [1, 2, 3]), tmp_path / "mine.nc")
-    operational = save(small(make_forecast, inits[:4], [2, 3], names=["t2m"], phase=0.2), tmp_path / "hrrr.nc")
+def test_another_forecast_as_a_baseline(small_truth: Path, tmp_path: Path) -> None:
+    mine = save(small(INITS, [1, 2, 3]), tmp_path / "mine.nc")
+    operational = save(small(INITS[:4], [2, 3], names=["t2m"], phase=0.2), tmp_path / "hrrr.nc")
     scores = score(small_truth, mine, baselines=("persistence", str(operational)))
     assert scores.baselines == ["persistence", "hrrr"]
     assert scores.cases.lead_hours == [2, 3]
@@ -143,11 +136,9 @@ def test_names_of_baselines() -> None:
         read_baseline("persistance")
 
 
-def test_anomalies_are_those_of_the_climatology(
-    small_truth: Path, tmp_path: Path, inits: np.ndarray, make_forecast: Make
-) -> None:
+def test_anomalies_are_those_of_the_climatology(small_truth: Path, tmp_path: Path) -> None:
     """The correlation of departures from the mean at the same hour of the training days."""
-    mine = save(small(make_forecast, inits, [1, 2], names=["t2m"], phase=0.1), tmp_path / "mine.nc")
+    mine = save(small(INITS, [1, 2], names=["t2m"], phase=0.1), tmp_path / "mine.nc")
     asking = [name for name in METRICS if METRICS[name].of_anomalies]
     assert asking == ["anomaly_correlation"]
     scores = score(small_truth, mine)

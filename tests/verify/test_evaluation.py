@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.verify.conftest import HOUR, INITS, forecast_dataset, write_truth
 from weatherml.errors import BadDataError, MissingInputError, OutputError, WMLError
 from weatherml.verify import evaluate
 
 Make = Callable[..., Any]
-HOUR = np.timedelta64(1, "h")
 
 
 def run(tmp_path: Path, truth: Path, *forecasts: Path, **options: Any) -> dict[str, Any]:
@@ -31,18 +31,43 @@ def save(dataset: xr.Dataset, path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def forecast(tmp_path: Path, inits: np.ndarray, make_forecast: Make) -> Path:
-    return save(make_forecast(inits, range(1, 7)), tmp_path / "mine.zarr")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A truth and a forecast."""
+    folder: Path = tmp_path_factory.mktemp("small")
+    write_truth(folder / "dataset.zarr")
+    save(forecast_dataset(INITS, range(1, 7)), folder / "mine.zarr")
+    return folder
 
 
-def test_scores_are_those_of_plain_numpy(tmp_path: Path, truth_path: Path, forecast: Path, inits: np.ndarray) -> None:
-    scores = run(tmp_path, truth_path, forecast)
-    truth, mine = xr.open_zarr(truth_path, consolidated=False), xr.open_zarr(forecast, consolidated=False)
-    valid = inits[:, None] + np.arange(1, 7) * HOUR
-    observed = truth["t2m"].sel(time=xr.DataArray(valid.astype("datetime64[ns]"), dims=("init_time", "lead_time")))
-    error = mine["t2m"].values - observed.values
-    still = truth["t2m"].sel(time=inits.astype("datetime64[ns]")).values[:, None] - observed.values
+@pytest.fixture(scope="module")
+def truth(folder: Path) -> Path:
+    return folder / "dataset.zarr"
+
+
+@pytest.fixture(scope="module")
+def forecast(folder: Path) -> Path:
+    return folder / "mine.zarr"
+
+
+@pytest.fixture(scope="module")
+def seen() -> list[tuple[int, int]]:
+    """What progress was told of `scores`."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def scores(folder: Path, truth: Path, forecast: Path, seen: list[tuple[int, int]]) -> dict[str, Any]:
+    """The forecast beside persistence."""
+    return run(folder, truth, forecast, progress=lambda done, total: seen.append((done, total)))
+
+
+def test_scores_are_those_of_plain_numpy(truth: Path, forecast: Path, scores: dict[str, Any]) -> None:
+    observed, mine = xr.open_zarr(truth, consolidated=False), xr.open_zarr(forecast, consolidated=False)
+    valid = INITS[:, None] + np.arange(1, 7) * HOUR
+    then = observed["t2m"].sel(time=xr.DataArray(valid.astype("datetime64[ns]"), dims=("init_time", "lead_time")))
+    error = mine["t2m"].values - then.values
+    still = observed["t2m"].sel(time=INITS.astype("datetime64[ns]")).values[:, None] - then.values
     assert list(scores["forecasts"]) == ["mine", "persistence"]
     found = scores["forecasts"]["mine"]["t2m"]["rmse"]
     assert found["lead_hours"] == [1, 2, 3, 4, 5, 6]
@@ -56,76 +81,51 @@ def test_scores_are_those_of_plain_numpy(tmp_path: Path, truth_path: Path, forec
     assert {"csi_30dbz", "fss_30dbz_9km", "log_spectral_distance"} < set(scores["forecasts"]["mine"]["refc"])
 
 
-def test_scores_nc_and_report_hold_the_same(tmp_path: Path, truth_path: Path, forecast: Path) -> None:
-    scores = run(tmp_path, truth_path, forecast)
-    with xr.open_dataset(tmp_path / "scores" / "scores.nc", decode_timedelta=True) as stored:
+def test_scores_nc_and_report_hold_the_same(folder: Path, scores: dict[str, Any]) -> None:
+    with xr.open_dataset(folder / "scores" / "scores.nc", decode_timedelta=True) as stored:
         rmse = stored["value"].sel(forecast="mine", variable="t2m", metric="rmse")
         np.testing.assert_allclose(rmse, scores["forecasts"]["mine"]["t2m"]["rmse"]["value"])
         assert stored["power"].sel(source="truth").notnull().all()
-    report = (tmp_path / "scores" / "report.html").read_text().replace("http://www.w3.org/", "")  # a namespace's name
+    report = (folder / "scores" / "report.html").read_text().replace("http://www.w3.org/", "")  # a namespace's name
     assert "mine" in report
     assert "csi_30dbz" in report
     assert not any(remote in report for remote in ("http:", "https:", 'src="/', "@import"))  # fmt: skip
-    assert {path.name for path in (tmp_path / "scores").iterdir()} == {"report.html", "scores.json", "scores.nc"}
+    assert {path.name for path in (folder / "scores").iterdir()} == {"report.html", "scores.json", "scores.nc"}
 
 
-def test_truth_that_ends_leaves_later_leads_out(tmp_path: Path, truth_path: Path, make_forecast: Make) -> None:
-    last = np.datetime64("2024-06-04T23:00:00", "s")  # the truth's last hour
-    inits = np.array([last - 3 * HOUR, last - 2 * HOUR, last])
-    path = save(make_forecast(inits, [1, 2, 3, 4]), tmp_path / "late.nc")
-    found = evaluate([path], truth_path, output=tmp_path / "out", baselines=())
-    scores = json.loads(found.scores.read_text())
-    assert scores["cases"]["t2m"]["count"] == [2, 2, 1, 0]
-    rmse = scores["forecasts"]["late"]["t2m"]["rmse"]
-    assert [value is None for value in rmse["value"]] == [False, False, False, True]
-    assert rmse["low"] == [None] * 4  # one block of 24 h
-    assert any("1 of 3 initial times" in note for note in found.notes)
+@pytest.mark.usefixtures("scores")
+def test_progress_counts_cases(seen: list[tuple[int, int]]) -> None:
+    assert seen == [(n, 6) for n in range(1, 7)]
 
 
-def test_all_share_the_points_that_all_know(
-    tmp_path: Path, truth_path: Path, inits: np.ndarray, make_forecast: Make
-) -> None:
-    whole, broken = make_forecast(inits, range(1, 5)), make_forecast(inits, range(1, 5), phase=0.1)
+def test_all_share_the_points_that_all_know(tmp_path: Path, truth: Path) -> None:
+    whole, broken = forecast_dataset(INITS, [1, 2, 3]), forecast_dataset(INITS, [1, 2, 3], phase=0.1)
     broken["t2m"][:, 2:] = np.nan  # a rollout that stopped
     broken["t2m"][0, 0, :4] = np.nan
-    scores = run(tmp_path, truth_path, save(whole, tmp_path / "a.nc"), save(broken, tmp_path / "b.nc"))
+    scores = run(tmp_path, truth, save(whole, tmp_path / "a.nc"), save(broken, tmp_path / "b.nc"))
     for name in ("a", "b", "persistence"):
         value = scores["forecasts"][name]["t2m"]["rmse"]["value"]
-        assert [number is None for number in value] == [False, False, True, True]
+        assert [number is None for number in value] == [False, False, True]
         assert None not in scores["forecasts"][name]["refc"]["rmse"]["value"]
-    assert scores["cases"]["t2m"]["count"] == [6, 6, 0, 0]
+    assert scores["cases"]["t2m"]["count"] == [6, 6, 0]
 
 
-def test_ensembles(tmp_path: Path, truth_path: Path, inits: np.ndarray, make_forecast: Make) -> None:
-    path = save(make_forecast(inits, [1, 2], members=4), tmp_path / "ensemble.zarr")
-    scores = run(tmp_path, truth_path, path, baselines=("climatology",))
-    mine, climatology = (scores["forecasts"][name]["t2m"] for name in ("ensemble", "climatology"))
-    assert mine["crps"]["value"][0] < mine["mae"]["value"][0]
-    assert mine["spread_skill_ratio"]["value"][0] > 0
-    assert "spread_skill_ratio" not in climatology
-    assert climatology["crps"]["value"] == pytest.approx(climatology["mae"]["value"])
-
-
-def test_foreign_file(tmp_path: Path, truth_path: Path, inits: np.ndarray, make_forecast: Make) -> None:
+def test_foreign_file(tmp_path: Path, truth: Path, scores: dict[str, Any]) -> None:
     """Numeric hours, float32 axes, other spelling of units, transposed, no grid mapping."""
-    own = make_forecast(inits, [1, 2])
-    foreign = own.assign_coords(lead_time=[1, 2], x=own.x.astype(np.float32), y=own.y.astype(np.float32)).transpose(
-        "y", "x", "lead_time", "init_time"
-    )
+    own = forecast_dataset(INITS, range(1, 7))
+    foreign = own.assign_coords(
+        lead_time=range(1, 7), x=own.x.astype(np.float32), y=own.y.astype(np.float32)
+    ).transpose("y", "x", "lead_time", "init_time")
     foreign["t2m"].attrs["units"] = "kelvin"
     del foreign["refc"].attrs["units"]
-    a = run(tmp_path, truth_path, save(own, tmp_path / "f.nc"))
-    (tmp_path / "foreign").mkdir()
-    b = run(tmp_path, truth_path, save(foreign, tmp_path / "foreign" / "f.nc"))
-    assert a["forecasts"] == b["forecasts"]
+    found = run(tmp_path, truth, save(foreign, tmp_path / "mine.nc"))
+    assert found["forecasts"] == scores["forecasts"]
 
 
-def test_only_what_is_common_is_scored(
-    tmp_path: Path, truth_path: Path, inits: np.ndarray, make_forecast: Make
-) -> None:
-    a = save(make_forecast(inits, [1, 2, 3]), tmp_path / "a.nc")
-    b = save(make_forecast(inits[2:], [2, 3, 4], names=["t2m"]), tmp_path / "b.nc")
-    found = evaluate([a, b], truth_path, output=tmp_path / "out", baselines=())
+def test_only_what_is_common_is_scored(tmp_path: Path, truth: Path) -> None:
+    a = save(forecast_dataset(INITS, [1, 2, 3]), tmp_path / "a.nc")
+    b = save(forecast_dataset(INITS[2:], [2, 3, 4], names=["t2m"]), tmp_path / "b.nc")
+    found = evaluate([a, b], truth, output=tmp_path / "out", baselines=())
     scores = json.loads(found.scores.read_text())
     assert list(scores["forecasts"]["a"]) == ["t2m"]
     assert scores["cases"]["t2m"] == {"lead_hours": [2, 3], "count": [4, 4]}
@@ -153,12 +153,10 @@ def refusals() -> list[Any]:
 
 
 @pytest.mark.parametrize(("spoil", "message"), refusals())
-def test_mismatches_are_refused(
-    spoil: Make, message: str, tmp_path: Path, truth_path: Path, inits: np.ndarray, make_forecast: Make
-) -> None:
-    path = save(spoil(make_forecast(inits, [1, 2])), tmp_path / "mine.nc")
+def test_mismatches_are_refused(spoil: Make, message: str, tmp_path: Path, truth: Path) -> None:
+    path = save(spoil(forecast_dataset(INITS, [1, 2])), tmp_path / "mine.nc")
     with pytest.raises(BadDataError, match=message) as caught:
-        run(tmp_path, truth_path, path)
+        run(tmp_path, truth, path)
     assert caught.value.exit_code == 65
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "scores" / "scores.json").exists()
@@ -173,49 +171,41 @@ def test_a_corrupt_chunk_of_the_truth_is_named(tmp_path: Path, truth_path: Path,
 
 def test_a_lost_chunk_of_a_finished_dataset_is_named(tmp_path: Path, truth_path: Path, forecast: Path) -> None:
     (truth_path / "complete.json").write_text("{}")
-    run(tmp_path, truth_path, forecast)
     shutil.rmtree(truth_path / "refc" / "c" / "58")
     with pytest.raises(BadDataError, match="refc at 2024-06-03T10:00:00: its file is lost"):
         run(tmp_path, truth_path, forecast)
 
 
-def test_a_corrupt_chunk_of_a_forecast_is_named(
-    tmp_path: Path, truth_path: Path, inits: np.ndarray, make_forecast: Make
-) -> None:
-    dataset = make_forecast(inits, [1, 2])
+def test_a_corrupt_chunk_of_a_forecast_is_named(tmp_path: Path, truth: Path) -> None:
+    dataset = forecast_dataset(INITS, [1, 2])
     path = tmp_path / "mine.zarr"
     dataset.to_zarr(path, consolidated=False, encoding={"refc": {"chunks": (1, 1, 16, 16)}})
     (path / "refc" / "c" / "1" / "1" / "0" / "0").write_bytes(b"\x07" * 9)
     with pytest.raises(BadDataError, match=r"refc at 2024-06-03T08:00:00Z \+ 2 h"):
-        run(tmp_path, truth_path, path)
+        run(tmp_path, truth, path)
 
 
-def test_missing_files_and_names(tmp_path: Path, truth_path: Path, forecast: Path) -> None:
+def test_missing_files_and_names(tmp_path: Path, truth: Path, forecast: Path) -> None:
     with pytest.raises(MissingInputError, match=r"none\.nc: no such file"):
-        run(tmp_path, truth_path, tmp_path / "none.nc")
+        run(tmp_path, truth, tmp_path / "none.nc")
     with pytest.raises(MissingInputError, match="no such file"):
         run(tmp_path, tmp_path / "none.zarr", forecast)
     with pytest.raises(BadDataError, match="two forecasts"):
-        run(tmp_path, truth_path, forecast, forecast)
+        run(tmp_path, truth, forecast, forecast)
     with pytest.raises(BadDataError, match="two forecasts or baselines"):
-        run(tmp_path, truth_path, forecast.rename(tmp_path / "persistence.zarr"))
+        run(tmp_path, truth, shutil.copytree(forecast, tmp_path / "persistence.zarr"))
     with pytest.raises(WMLError, match="did you mean 'persistence'"):
-        run(tmp_path, truth_path, tmp_path / "persistence.zarr", baselines=["persistance"])
+        run(tmp_path, truth, forecast, baselines=["persistance"])
 
 
-def test_scores_are_replaced_only_on_demand(tmp_path: Path, truth_path: Path, forecast: Path) -> None:
-    run(tmp_path, truth_path, forecast)
+@pytest.mark.usefixtures("scores")
+def test_scores_are_replaced_only_on_demand(tmp_path: Path, folder: Path, truth: Path, forecast: Path) -> None:
+    shutil.copytree(folder / "scores", tmp_path / "scores")
     (tmp_path / "scores" / "mine.txt").write_text("kept")
     before = (tmp_path / "scores" / "scores.nc").stat().st_mtime_ns
     with pytest.raises(OutputError, match="exists"):
-        evaluate([forecast], truth_path, output=tmp_path / "scores")
+        evaluate([forecast], truth, output=tmp_path / "scores")
     assert (tmp_path / "scores" / "scores.nc").stat().st_mtime_ns == before
-    run(tmp_path, truth_path, forecast)
+    run(tmp_path, truth, save(forecast_dataset(INITS[:2], [1], names=["t2m"]), tmp_path / "other.nc"))
     assert (tmp_path / "scores" / "scores.nc").stat().st_mtime_ns > before
     assert (tmp_path / "scores" / "mine.txt").read_text() == "kept"
-
-
-def test_progress_counts_cases(tmp_path: Path, truth_path: Path, forecast: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    run(tmp_path, truth_path, forecast, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(n, 6) for n in range(1, 7)]

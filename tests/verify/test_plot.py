@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,23 @@ import xarray as xr
 from matplotlib.image import imread
 from PIL import Image
 
-from tests.verify.conftest import HOUR, START
+from tests.verify.conftest import HOUR, START, forecast_dataset
 from weatherml.errors import MissingInputError, UsageError, WMLError
 from weatherml.variables import TABLE
 from weatherml.verify.colors import NWS_COLORS
 from weatherml.verify.plot import View, draw, read_scenes
 
-Make = Callable[..., Any]
 MEMBERS = np.array([10.0, 30.0, 50.0], np.float32)
 
 
-@pytest.fixture
-def ensemble(tmp_path: Path, make_forecast: Make) -> Path:
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Reflectivity of 10, 30 and 50 dBZ in its three members, echoes in the northern half alone."""
-    forecast = make_forecast(START + np.array([60, 70]) * HOUR, [1, 2, 3])
+    forecast = forecast_dataset(START + np.array([60, 70]) * HOUR, [1, 2, 3])
     north = np.broadcast_to((np.arange(16) >= 8)[:, None], (16, 16))
     values = np.where(north, MEMBERS[:, None, None], np.float32(-10))
     members = forecast["refc"].expand_dims(member=3, axis=2).copy(data=np.broadcast_to(values, (2, 3, 3, 16, 16)))
-    path = tmp_path / "ens.nc"
+    path: Path = tmp_path_factory.mktemp("ensemble") / "ens.nc"
     forecast.drop_vars("refc").assign(refc=members).to_netcdf(path)
     return path
 

@@ -10,7 +10,7 @@ from weatherml.doctor.leftovers import holder
 from weatherml.errors import BadDataError
 from weatherml.run import checkpoint
 from weatherml.run.directory import Run, load_weights, open_run
-from weatherml.seal import read_description
+from weatherml.seal import VOUCHED, read_description
 
 
 def run(subject: Subject) -> Iterator[Finding]:
@@ -22,15 +22,16 @@ def run(subject: Subject) -> Iterator[Finding]:
 def configuration(subject: Subject) -> Iterator[Finding]:
     """Whether the configuration is that which the run began with; opening the run compares the hashes."""
     open_run(subject.path)
-    if read_description(subject.path / "data.json", "run")["files"]:
+    if read_description(subject.path / "data.json", "run")[VOUCHED]:
         yield ok("the configuration matches its hash")
     else:
         yield note("made by a version that kept no hash of its configuration")
 
 
 def state(subject: Subject) -> Iterator[Finding]:
-    """Where training stands."""
-    status = open_run(subject.path).status()
+    """Where training stands, and whether what was fitted at its end is as it was."""
+    found = open_run(subject.path)
+    status, fit = found.status(), found.calibration()
     where = f"{status['state']} at step {status['step']}"
     go_on = f"`wml train --run {subject.path}` and its other options go on"
     at_work = holder(subject.path)
@@ -42,6 +43,8 @@ def state(subject: Subject) -> Iterator[Finding]:
         yield problem(f"{where}: {status.get('error')}", f"see {subject.path / 'log.txt'}; {go_on}")
     else:
         yield note(where, go_on)
+    if fit:
+        yield ok("its calibration reads")
 
 
 def checkpoints(subject: Subject) -> Iterator[Finding]:

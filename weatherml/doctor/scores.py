@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weatherml.doctor.finding import Finding, Subject, ok, problem
-from weatherml.files import read_json
-from weatherml.verify.scores.output import FILES
+from weatherml.doctor.finding import Finding, Subject, note, ok
+from weatherml.seal import VOUCHED
+from weatherml.verify.scores.output import read_scores
 
 
 def scores(subject: Subject) -> Iterator[Finding]:
-    """The three files, and that the numbers read."""
-    lost = [name for name in FILES if not (subject.path / name).is_file()]
-    if lost:
-        yield problem(f"{', '.join(lost)}: not there", "evaluate again with `wml evaluate --overwrite`")
-    else:
-        found = read_json(subject.path / FILES[-1])
-        yield ok(f"scores of {', '.join(found['forecasts'])}")
+    """The numbers, and the files beside them, as they were written."""
+    found = read_scores(subject.path)
+    yield ok(f"scores of {', '.join(found['forecasts'])}")
+    if not found[VOUCHED]:
+        yield note("made by a version that kept no hashes of its files")

@@ -13,7 +13,6 @@ from weatherml.data.stores import holds_sequences
 from weatherml.door.stores import Given, each, path_of
 from weatherml.errors import UsageError
 from weatherml.files import read_json
-from weatherml.places import EVALUATION, fresh
 from weatherml.verify import evaluation
 from weatherml.verify.sequences.evaluation import evaluate_predictions
 
@@ -56,8 +55,7 @@ def evaluate(
         OutputError: the output holds scores, or cannot be written.
     """
     paths, data = [path_of(given) for given in each(forecasts)], path_of(truth)
-    # a folder without scores was begun and not finished: there it goes on
-    target = Path(output) if output is not None else fresh(EVALUATION, paths[0].stem, "/scores.json").parent
+    target = Path(output) if output is not None else evaluation.new_output(paths[0])
     where: dict[str, Any] = {
         "output": target,
         "overwrite": overwrite,

@@ -8,7 +8,6 @@ from weatherml.door.stores import Given, path_of
 from weatherml.errors import UsageError
 from weatherml.sources.base import utc
 from weatherml.verify.plot import MOVING, SHOWN, View, draw, read_scenes
-from weatherml.verify.plot.view import Shown
 from weatherml.verify.report.lines import read_lines
 
 
@@ -19,7 +18,7 @@ def plot(
     variable: str | None = None,
     init: str | None = None,
     hours: float | None = None,
-    show: Shown = "field",
+    show: str = "field",
     member: int = 0,
     threshold: float | None = None,
     truth: Given | None = None,
@@ -47,12 +46,12 @@ def plot(
         MissingInputError: no file, or no such initial time.
     """
     if show not in SHOWN:
-        raise UsageError(f"show={show!r}: not known; choose {', '.join(SHOWN)}")
+        raise UsageError(f"--show {show}: not known; choose {', '.join(SHOWN)}")
     path = path_of(forecast)
     target = Path(output) if output is not None else Path(f"{path.stem}.png")
     view = View(
         variable=variable,
-        init_time=None if init is None else utc(init, "init"),
+        init_time=None if init is None else utc(init, "--init"),
         lead_hours=hours,
         shown=show,
         member=member,

@@ -1,4 +1,4 @@
-"""A trained model: what it is, how its training went, and the forecasts that it makes."""
+"""A trained model: its training, what it is, and the forecasts that it makes."""
 
 from __future__ import annotations
 
@@ -122,13 +122,8 @@ class Run:
             BadDataError: data that are not the run's kind.
             OutputError: the output exists or is being written.
         """
-        self._require_forecasts()
         made = rollout.rollout(
-            self.path,
-            path_of(data),
-            forcing=None if forcing is None else path_of(forcing),
-            init=_times(init),
-            steps=forecast_steps(self.path, hours=hours, steps=steps),
+            **self._start(data, init, hours, steps, forcing),
             output=self._target(output, "", ".zarr"),
             device=device,
             tile=tile,
@@ -175,15 +170,10 @@ class Run:
             ConfigError: an unknown setting, or a sampler that the run cannot use.
             WMLError: as `rollout`.
         """
-        self._require_forecasts()
         chosen = {"members": members, "perturb": perturb.path if isinstance(perturb, Run) else perturb}
         made = ensemble.ensemble(
-            self.path,
-            path_of(data),
-            parse(ensemble.EnsembleConfig, settings | chosen),
-            forcing=None if forcing is None else path_of(forcing),
-            init=_times(init),
-            steps=forecast_steps(self.path, hours=hours, steps=steps),
+            **self._start(data, init, hours, steps, forcing),
+            config=parse(ensemble.EnsembleConfig, settings | chosen),
             output=self._target(output, "-ensemble", ".zarr"),
             device=device,
             overwrite=overwrite,
@@ -226,9 +216,19 @@ class Run:
         )
         return open_forecast(made)
 
-    def _require_forecasts(self) -> None:
+    def _start(
+        self, data: Given, init: Time | Iterable[Time], hours: float | None, steps: int | None, forcing: Given | None
+    ) -> dict[str, Any]:
+        """What a forecast starts from and how far it goes, as the stages take it: in paths, words and steps."""
         if self.task != "forecast":
             raise UsageError(f"{self.path}: its task is {self.task}, which steps nothing in time; call predict")
+        return {
+            "run": self.path,
+            "data": path_of(data),
+            "init": _times(init),
+            "steps": forecast_steps(self.path, hours=hours, steps=steps),
+            "forcing": None if forcing is None else path_of(forcing),
+        }
 
     def _target(self, output: str | Path | None, what: str, suffix: str) -> Path:
         return Path(output) if output is not None else fresh(FORECASTS, f"{run_name(self.path)}{what}", suffix)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from weatherml.metrics.base import METRICS, Statistics
@@ -14,8 +12,6 @@ from weatherml.metrics.reduce import ratio
 @METRICS.register("far")
 class FAR(ContingencyMetric):
     """false alarms / (hits + false alarms)."""
-
-    perfect: ClassVar[float] = 0.0
 
     def value(self, sums: Statistics) -> Tensor:
         """The ratio; NaN where its denominator counts nothing."""

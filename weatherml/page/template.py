@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jinja2
@@ -20,7 +20,7 @@ def fill(package: str, template: str, context: Mapping[str, Any]) -> str:
     return environment.get_template(template).render(context)
 
 
-def _reader(package: str) -> Any:
+def _reader(package: str) -> Callable[[str], str | None]:
     folder = importlib.resources.files(package)
 
     def read(name: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from weatherml.config import Settings
 from weatherml.errors import BadDataError
-from weatherml.files import read_json, write_json
+from weatherml.seal import content, read_description, write_description
 
 FILE = "calibration.json"
 
@@ -40,18 +40,17 @@ class Calibration:
 
     def save(self, run: Path) -> None:
         """Write it into a run."""
-        write_json(run / FILE, self.settings())
+        write_description(run / FILE, "calibration", self.settings())
 
     @classmethod
     def load(cls, run: Path) -> Calibration | None:
         """A run's calibration; None where there is none.
 
         Raises:
-            BadDataError: a file that does not read.
+            BadDataError: a file that does not read, or was changed since it was written.
         """
-        if not (run / FILE).is_file():
-            return None
-        return cls.from_settings(read_json(run / FILE), run / FILE)
+        path = run / FILE
+        return cls.from_settings(content(read_description(path, "calibration")), path) if path.is_file() else None
 
     @classmethod
     def from_settings(cls, known: dict[str, Any], path: Path) -> Calibration:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,6 +18,8 @@ from weatherml.seal import file_hashes, read_description, require_unchanged, wri
 MARKER = "complete.json"
 KEPT = 2
 AGAIN = "remove it to go on from the one before"
+REFUSED = "Weights only load failed"
+"""What torch's message begins with, which goes on with how to run the code all the same."""
 Weights = dict[str, Tensor]
 
 
@@ -55,8 +58,10 @@ def save(folder: Path, checkpoint: Checkpoint, *, name: str | None = None) -> Pa
     write_description(partial / MARKER, "checkpoint", marker)
     publish(partial, path)
     if name is None:
-        for old in steps(folder)[:-KEPT]:
-            remove(folder / f"step-{old}")
+        kept = {f"step-{step}" for step in steps(folder)[-KEPT:]}
+        for other in folder.glob("*step-*"):  # what killed writers left too
+            if other.name not in kept:
+                remove(other)
     return path
 
 
@@ -81,14 +86,31 @@ def load(path: Path) -> Checkpoint:
     try:
         average = load_file(path / "average.safetensors")
         resumable = (path / "optimizer.pt").exists()
+        if resumable:
+            _require_plain(path / "optimizer.pt")
         weights = load_file(path / "weights.safetensors") if resumable else average
         optimizer = torch.load(path / "optimizer.pt", weights_only=True, map_location="cpu") if resumable else None
     except Exception as error:  # noqa: BLE001 - safetensors' errors, and the unpickler's of what it refuses to load
-        reason = " ".join(str(error).split())[:200]
-        raise BadDataError(f"{path}: does not read ({reason}); {AGAIN}") from None
+        raise BadDataError(f"{path}: does not read ({_reason(error)}); {AGAIN}") from None
     return Checkpoint(
         step=marker["step"], weights=weights, average=average, optimizer=optimizer, progress=marker["progress"]
     )
+
+
+def _require_plain(path: Path) -> None:
+    """Raise ValueError where an archive inflates, as torch's own never do: a small one could fill the memory."""
+    if not is_zipfile(path):
+        return
+    with ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > path.stat().st_size:
+        raise ValueError(f"{path.name} would inflate to {size} bytes")
+
+
+def _reason(error: Exception) -> str:
+    if str(error).startswith(REFUSED):
+        return "the optimizer's state holds more than tensors and numbers"
+    return " ".join(str(error).split())[:200] or "no reason given"
 
 
 def steps(folder: Path) -> list[int]:

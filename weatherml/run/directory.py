@@ -17,24 +17,29 @@ from weatherml.config import dump, parse, read_yaml
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
 from weatherml.errors import BadDataError, ConfigError, MissingInputError, UsageError
-from weatherml.files import read_json, read_json_lines, write_json, write_text
+from weatherml.files import read_json_lines, write_json, write_text
 from weatherml.models.base import GenerativeModel, Model
 from weatherml.models.diffusion import DiffusionModel
 from weatherml.run import checkpoint
 from weatherml.run.bundle import SUFFIX, Bundle, read_bundle
+from weatherml.run.calibration import FILE as CALIBRATION
 from weatherml.run.calibration import Calibration
 from weatherml.run.experiment import Experiment
 from weatherml.run.lineage import Lineage
 from weatherml.run.sequences import SequenceLineage
 from weatherml.samplers.base import Sampler
-from weatherml.seal import file_hashes, read_description, require_unchanged, write_description
+from weatherml.schema import REFIT, Description
+from weatherml.seal import VOUCHED, content, file_hashes, read_description, require_unchanged, write_description
 
 logger = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
 """What training logs, a line of JSON each time, in a run directory."""
+DATA, STATUS = "data.json", "status.json"
 FROZEN = ("config.yaml",)
-"""What never changes once a run has begun."""
+"""What never changes once a run has begun; `DATA` vouches for it."""
+FITTED = (CALIBRATION,)
+"""What is fitted at the end of training, if anything; `STATUS` vouches for it from then on."""
 LIBRARIES = ("weatherml", "torch", "numpy", "zarr", "xarray", "lightning-fabric")
 
 
@@ -82,15 +87,34 @@ class Run:
         raise BadDataError(f"{dataset.path}: for {held}, the run at {self.path} for {self.lineage.task}; use its data")
 
     def status(self) -> dict[str, Any]:
-        """`state` (running, stopped, finished, failed), `step`, `steps`, times."""
-        found: dict[str, Any] = read_json(self.path / "status.json")
-        return found
+        """`state` (running, stopped, finished, failed), `step`, `steps`, times.
+
+        Raises:
+            BadDataError: lost, or changed since it was written.
+        """
+        return content(self._status())
 
     def set_status(self, **changes: Any) -> None:
-        """Update status.json; `updated` is set to now."""
-        path = self.path / "status.json"
-        before = read_json(path) if path.exists() else {}
-        write_json(path, before | changes | {"updated": datetime.now(UTC).isoformat(timespec="seconds")})
+        """Update status.json; `updated` is set to now. At the end of training it vouches for what was fitted there."""
+        before = content(self._status()) if (self.path / STATUS).exists() else {}
+        status = before | changes | {"updated": datetime.now(UTC).isoformat(timespec="seconds")}
+        fitted = [name for name in FITTED if status["state"] == "finished" and (self.path / name).is_file()]
+        write_description(self.path / STATUS, "status", status | {VOUCHED: file_hashes(self.path, fitted)})
+
+    def _status(self) -> Description:
+        return read_description(self.path / STATUS, "status")
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end, and what was fitted there is as it was."""
+        if self.status()["state"] != "finished":
+            return False
+        try:
+            self.calibration()
+        except BadDataError as error:
+            logger.warning("%s", error)
+            return False
+        return True
 
     @property
     def learns(self) -> bool:
@@ -116,7 +140,12 @@ class Run:
         return saved
 
     def calibration(self) -> Calibration | None:
-        """What was fitted after training; None where nothing was."""
+        """What was fitted after training; None where nothing was.
+
+        Raises:
+            BadDataError: lost, or changed since it was written.
+        """
+        require_unchanged(self.path, self._status()[VOUCHED], f"restore it, or {REFIT}")
         return Calibration.load(self.path)
 
     def build_model(self, sampler: Sampler | None = None) -> Model:
@@ -138,13 +167,18 @@ class Run:
 
         Raises:
             MissingInputError: nothing was saved yet.
-            BadDataError: weights that do not fit the configuration.
+            BadDataError: weights that do not fit the configuration, or a damaged calibration.
         """
+        model = self.learnt_model(sampler)
+        if isinstance(model, GenerativeModel):
+            self._calibrate(model, sampler or self.experiment.sampler)
+        return model
+
+    def learnt_model(self, sampler: Sampler | None = None) -> Model:
+        """The same with its spread as it was learnt."""
         model = self.build_model(sampler)
         if self.learns:
             load_weights(model, self.best().average, self.path)
-        if isinstance(model, GenerativeModel):
-            self._calibrate(model, sampler or self.experiment.sampler)
         return model.eval()
 
     def _calibrate(self, model: GenerativeModel, sampler: Sampler | None) -> None:
@@ -217,7 +251,7 @@ def create_run(path: Path, experiment: Experiment, dataset: Dataset | SequenceDa
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     write_text(path / "config.yaml", dump(experiment.settings()))
     write_json(path / "environment.json", environment())
-    write_description(path / "data.json", "run", run.lineage.settings() | {"files": file_hashes(path, FROZEN)})
+    write_description(path / DATA, "run", run.lineage.settings() | {"files": file_hashes(path, FROZEN)})
     run.set_status(state="created", step=0)  # last: a folder with it is a run
     return run
 
@@ -233,14 +267,17 @@ def open_or_create(path: Path, experiment: Experiment, dataset: Dataset | Sequen
     Raises:
         ConfigError: the run there has another configuration; the message names the first difference.
     """
-    if not (path / "status.json").exists():
+    begun = (path / STATUS).exists()
+    if not begun and not checkpoint.steps(path / "checkpoints"):
         return create_run(path, experiment, dataset)
     if not resume:
         raise ConfigError(f"{path}: exists; give another --run, or go on with --resume auto")
-    run = open_run(path)
+    run = _read_directory(path)
     difference = first_difference(run.experiment.settings(), experiment.settings())
     if difference:
         raise ConfigError(f"{path}: {difference}; give another --run, or the run's own configuration")
+    if not begun:  # its status was lost
+        run.set_status(state="created", step=0)
     return run
 
 
@@ -271,8 +308,10 @@ def open_run(path: str | Path) -> Run:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a run lies at `path`, or a file that may hold one."""
-    return (path / "status.json").is_file() or (path.suffix == SUFFIX and path.is_file())
+    """Whether a run lies at `path`, be it without its status, or a file that may hold one."""
+    if path.is_file():
+        return path.suffix == SUFFIX
+    return (path / STATUS).is_file() or all((path / name).is_file() for name in (DATA, *FROZEN))
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
@@ -289,16 +328,22 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def _open_directory(path: Path) -> Run:
-    if not (path / "status.json").is_file():
-        raise BadDataError(f"{path}: not a run (no status.json); give the folder that `wml train` made")
-    data = read_description(path / "data.json", "run")
+    if not is_run(path):
+        raise BadDataError(f"{path}: not a run (no {STATUS}); give the folder that `wml train` made")
+    if not (path / STATUS).is_file():
+        raise BadDataError(f"{path / STATUS}: lost, or training was killed as it began; the same `wml train` goes on")
+    return _read_directory(path)
+
+
+def _read_directory(path: Path) -> Run:
+    data = read_description(path / DATA, "run")
+    require_unchanged(path, data[VOUCHED], "restore it, or train again")
     try:
         settings = read_yaml((path / "config.yaml").read_text(encoding="utf-8"), "config.yaml")
         run = Run(path=path, experiment=parse(Experiment, settings), lineage=_lineage(data))
     except Exception as error:  # noqa: BLE001 - whatever a flipped bit breaks in them
         reason = " ".join(str(error).split())[:200]
         raise BadDataError(f"{path}: its files do not read ({reason}); restore them or train again") from None
-    require_unchanged(path, data["files"], "restore it, or train again")
     return run
 
 

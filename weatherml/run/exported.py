@@ -16,7 +16,7 @@ from weatherml.data.store import Dataset
 from weatherml.data.stores import open_data
 from weatherml.errors import BadDataError, UsageError
 from weatherml.run.bundle import GRID, STATIC, STATISTICS, SUFFIX, WEIGHTS, Bundle, Tensors, write_bundle
-from weatherml.run.directory import BundledRun, Run, open_run
+from weatherml.run.directory import BundledRun, Run, open_run, require_fitting
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def export_bundle(run: Path, output: Path, *, data: Path | None = None, overwrit
 
     Raises:
         MissingInputError: nothing was saved yet, or no such run or dataset.
-        BadDataError: a dataset on another grid.
+        BadDataError: a dataset on another grid, or weights of another configuration.
         UsageError: a run that is a bundle already, or an output of another suffix.
         OutputError: the output exists or is being written.
     """
@@ -49,6 +49,10 @@ def export_bundle(run: Path, output: Path, *, data: Path | None = None, overwrit
 def bundle_of(run: Run, dataset: Dataset | SequenceDataset | None) -> Bundle:
     """What a run's bundle holds; with a dataset also where the points of the grid lie."""
     saved = run.best() if run.learns else None
+    if saved:
+        with torch.device("meta"):
+            model = run.build_model()
+        require_fitting(model, saved.average, run.path)
     lineage = run.lineage.settings()
     statistics = lineage.pop("statistics")
     fit = run.calibration()

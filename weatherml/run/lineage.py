@@ -13,7 +13,7 @@ from weatherml.data.external import Analyses, External, Record, beside, chosen, 
 from weatherml.data.known import forcing_names
 from weatherml.data.packing import Packing
 from weatherml.data.regrid import locate
-from weatherml.data.statistics import Statistics
+from weatherml.data.statistics import STATISTICS, Statistics
 from weatherml.data.store import Dataset, open_dataset
 from weatherml.data.transforms import Normaliser, delta_scale
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
@@ -22,6 +22,9 @@ from weatherml.models.base import ModelConfig
 from weatherml.run.experiment import Experiment
 from weatherml.tasks import Task
 from weatherml.variables import Variable
+
+SCALES = ("mean", "std", "delta_std")
+"""The statistics that a model computes with; a variable that was never there has no finite extremes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +136,13 @@ class Lineage:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Lineage:
-        """The inverse of `settings`."""
+        """The inverse of `settings`.
+
+        Raises:
+            ValueError: a time step that is none, or what `channels_from` does.
+        """
+        if not settings["step_seconds"] > 0:
+            raise ValueError(f"step_seconds is {settings['step_seconds']}")
         return cls(
             dataset=settings["dataset"],
             **channels_from(settings),
@@ -221,11 +230,20 @@ def channel_settings(variables: Sequence[Variable], statistics: Statistics) -> d
 
 
 def channels_from(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `channel_settings`."""
-    return {
-        "variables": tuple(Variable(**each) for each in settings["variables"]),
-        "statistics": Statistics.from_settings(settings["statistics"]),
-    }
+    """The inverse of `channel_settings`.
+
+    Raises:
+        ValueError: a name stands twice, or the statistics are not one finite number for each variable.
+    """
+    variables = tuple(Variable(**each) for each in settings["variables"])
+    statistics = Statistics.from_settings(settings["statistics"])
+    if len({variable.name for variable in variables}) < len(variables):
+        raise ValueError("a variable stands twice")
+    for name in STATISTICS:
+        row = getattr(statistics, name)
+        if row.shape != (len(variables),) or (name in SCALES and not np.isfinite(row).all()):
+            raise ValueError(f"{name} is not a number for each of {len(variables)} variables")
+    return {"variables": variables, "statistics": statistics}
 
 
 def require_served(model: ModelConfig, task: Task) -> None:

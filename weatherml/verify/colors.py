@@ -79,7 +79,7 @@ def error_scale(errors: Array) -> Scale:
     """The scale of forecast minus truth, symmetric."""
     known = np.abs(errors[np.isfinite(errors)])
     limit = float(np.percentile(known, 99)) if len(known) else 1.0
-    return _linear(_clear_in_the_middle(ERRORS), -limit, limit)
+    return _linear(_error_colormap(), -limit, limit)
 
 
 def spread_scale(spreads: Array) -> Scale:
@@ -95,10 +95,10 @@ def probability_scale() -> Scale:
     return _linear(ListedColormap(colors), 0.0, 1.0)
 
 
-def _clear_in_the_middle(name: str) -> Colormap:
+def _error_colormap() -> Colormap:
     """A diverging colormap whose zero lets the page through, light or dark."""
     share = np.linspace(0, 1, 256)
-    colors = mpl.colormaps[name](share)
+    colors = mpl.colormaps[ERRORS](share)
     colors[:, 3] = np.abs(2 * share - 1) ** 0.5
     return ListedColormap(colors)
 

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
+from weatherml.places import EVALUATION, fresh
+from weatherml.progress import Progress, silent
 from weatherml.signals import stop_request
 from weatherml.verify.example import read_gallery
 from weatherml.verify.files.forecasts import ForecastFile
 from weatherml.verify.report import render
 from weatherml.verify.report.lines import read_lines
-from weatherml.verify.scores.bootstrap import HIGH, LOW, block_of
+from weatherml.verify.scores.bootstrap import BLOCK_HOURS, HIGH, LOW, blocks_of
 from weatherml.verify.scores.finish import finish
 from weatherml.verify.scores.output import claim_output, write_output
 from weatherml.verify.scores.scores import Headline, headlines
 from weatherml.verify.scoring.inputs import GivenBaseline, Inputs, Request, open_inputs, read_baseline
 from weatherml.verify.scoring.resume import PartFolder, fingerprint
-from weatherml.verify.scoring.running import Blocks, score_blocks
-
-Progress = Callable[[int, int], None]
-BLOCK_HOURS = 24
+from weatherml.verify.scoring.running import score_blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +56,7 @@ def evaluate(
     states: Path | None = None,
     resamples: int = 200,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     dask: str | None = None,
 ) -> Evaluation:
     """Score forecast files and baselines on their common cases; write scores.json, scores.nc and report.html.
@@ -80,7 +75,7 @@ def evaluate(
         states: a GeoJSON file of lines in longitude and latitude for the maps.
         resamples: bootstrap resamples behind the intervals.
         seed: of the bootstrap.
-        progress: called with (cases done, cases in all); None draws a bar on a terminal.
+        progress: called with (cases done, cases in all).
         dask: address of a dask scheduler whose workers score; None scores here.
 
     Raises:
@@ -96,12 +91,12 @@ def evaluate(
         baselines=None if baselines is None else tuple(read_baseline(baseline) for baseline in baselines),
         regions=tuple(regions),
     )
-    with claim_output(output, overwrite=overwrite), stop_request() as stop, watched(progress) as watch:
+    with claim_output(output, overwrite=overwrite), stop_request() as stop:
         inputs = open_inputs(request)
         lines = read_lines(states, inputs.truth.grid) if states else []
         folder = PartFolder(output, fingerprint(request, inputs))
-        blocks = blocks_of(inputs)
-        parts = score_blocks(inputs, request, blocks, folder, stop=stop, progress=watch, dask=dask)
+        blocks = blocks_of(inputs.cases.init_times)
+        parts = score_blocks(inputs, request, blocks, folder, stop=stop, progress=progress, dask=dask)
         metadata = describe(inputs, request, blocks=len(blocks), resamples=resamples, seed=seed)
         scores = finish(inputs, parts, resamples=resamples, seed=seed, metadata=metadata)
         gallery = read_gallery(inputs.forecasts, inputs.baselines, inputs.truth, scores)
@@ -116,25 +111,9 @@ def evaluate(
     )
 
 
-def blocks_of(inputs: Inputs) -> Blocks:
-    """The initial times of each block, in order."""
-    block = block_of(inputs.cases.init_times, BLOCK_HOURS)
-    return {int(number): inputs.cases.init_times[block == number] for number in np.unique(block)}
-
-
-@contextmanager
-def watched(progress: Progress | None) -> Iterator[Progress]:
-    """`progress`, or else a bar on a terminal."""
-    if progress is not None:
-        yield progress
-        return
-    with tqdm(desc="evaluate", unit="case", disable=None) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show
+def new_output(forecast: Path) -> Path:
+    """The folder of a forecast's scores where none is named; one that was begun and not finished goes on there."""
+    return fresh(EVALUATION, forecast.stem, "/scores.json").parent
 
 
 def describe(inputs: Inputs, request: Request, *, blocks: int, resamples: int, seed: int) -> dict[str, Any]:
@@ -142,7 +121,6 @@ def describe(inputs: Inputs, request: Request, *, blocks: int, resamples: int, s
     truth, cases = inputs.truth, inputs.cases
     files = [each for each in inputs.baselines if isinstance(each, ForecastFile)]
     return {
-        "schema": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "truth": str(truth.path),
         "title": truth.title,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.verify.conftest import HOUR, write_truth
 from weatherml.errors import BadDataError
 from weatherml.sources.base import SOURCES, SourceConfig
 from weatherml.verify.baselines import BASELINES
@@ -16,7 +17,6 @@ from weatherml.verify.baselines.climatological_ensemble import ClimatologicalEns
 from weatherml.verify.baselines.oracle import OracleConfig
 from weatherml.verify.files.truth import Truth, open_truth
 
-HOUR = np.timedelta64(3600, "s")
 INIT = np.datetime64("2024-06-03T12:00:00", "s")
 LEADS = np.array([1, 2, 25]) * HOUR
 NOWCASTS = ("optical-flow", "steps")
@@ -37,9 +37,9 @@ class FakeWorld(SourceConfig):
 
 
 @pytest.fixture
-def synthetic(tmp_path: Path, make_truth: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Truth:
+def synthetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Truth:
     monkeypatch.setitem(SOURCES._members, "synthetic", FakeWorld)
-    return open_truth(make_truth(tmp_path / "world.zarr", source_config={"kind": "synthetic", "gain": 2.0}))
+    return open_truth(write_truth(tmp_path / "world.zarr", source_config={"kind": "synthetic", "gain": 2.0}))
 
 
 @pytest.mark.parametrize("kind", list(BASELINES))
@@ -72,14 +72,14 @@ def test_climatology_is_the_training_mean_of_the_hour(synthetic: Truth) -> None:
     np.testing.assert_array_equal(values[2], values[0])
 
 
-def test_climatology_needs_a_training_split(tmp_path: Path, make_truth: Callable[..., Path]) -> None:
-    truth = open_truth(make_truth(tmp_path / "bare.zarr", splits={}))
+def test_climatology_needs_a_training_split(tmp_path: Path) -> None:
+    truth = open_truth(write_truth(tmp_path / "bare.zarr", splits={}))
     with pytest.raises(BadDataError, match="no training split"):
         BASELINES["climatology"]().build(truth)
 
 
-def test_climatology_of_hours_never_trained_is_refused(tmp_path: Path, make_truth: Callable[..., Path]) -> None:
-    truth = open_truth(make_truth(tmp_path / "short.zarr", hours=20))  # ten hours train
+def test_climatology_of_hours_never_trained_is_refused(tmp_path: Path) -> None:
+    truth = open_truth(write_truth(tmp_path / "short.zarr", hours=20))  # ten hours train
     with pytest.raises(BadDataError, match="lacks 10 of the times of day, the first at 10 h UTC"):
         BASELINES["climatology"]().build(truth)
 
@@ -95,17 +95,15 @@ def test_climatological_ensemble_are_training_states_of_the_hour(synthetic: Trut
     assert baseline.available(synthetic.times[[46, 47, 60]]).tolist() == [False, True, True]
 
 
-def test_climatological_ensemble_is_spread_over_the_training_split(
-    tmp_path: Path, make_truth: Callable[..., Path]
-) -> None:
-    truth = open_truth(make_truth(tmp_path / "long.zarr", hours=24 * 10))  # five days train
+def test_climatological_ensemble_is_spread_over_the_training_split(tmp_path: Path) -> None:
+    truth = open_truth(write_truth(tmp_path / "long.zarr", hours=24 * 10))  # five days train
     baseline = ClimatologicalEnsembleConfig(members=3).build(truth)
     noons = baseline.times[12 * 3600]
     assert [int(hour) for hour in (noons - truth.times[0]) / HOUR] == [12, 60, 108]  # days 0, 2, 4
 
 
-def test_climatological_ensemble_needs_two_days(tmp_path: Path, make_truth: Callable[..., Path]) -> None:
-    truth = open_truth(make_truth(tmp_path / "short.zarr", hours=60))  # 30 hours train
+def test_climatological_ensemble_needs_two_days(tmp_path: Path) -> None:
+    truth = open_truth(write_truth(tmp_path / "short.zarr", hours=60))  # 30 hours train
     with pytest.raises(
         BadDataError, match="climatological-ensemble: the training split has some times of day only once"
     ):

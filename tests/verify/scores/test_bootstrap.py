@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from weatherml.metrics.rmse import RMSE
-from weatherml.verify.scores.bootstrap import Curve, block_draws, block_of, curve, samples
+from weatherml.verify.scores.bootstrap import Curve, block_draws, blocks_of, curve, samples
 
 
-def test_blocks_are_days_from_the_first_midnight() -> None:
+def test_blocks_are_days() -> None:
     times = np.array(["2024-06-01T23", "2024-06-02T00", "2024-06-02T23", "2024-06-05T01"], dtype="datetime64[s]")
-    assert block_of(times, 24).tolist() == [0, 1, 1, 2]
+    found = blocks_of(times)
+    assert list(found) == [0, 1, 2]
+    assert [len(block) for block in found.values()] == [1, 2, 1]
+    np.testing.assert_array_equal(np.concatenate(list(found.values())), times)
 
 
 def rmse(sums: dict[str, torch.Tensor], resamples: int, seed: int) -> Curve:

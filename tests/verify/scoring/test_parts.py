@@ -17,15 +17,17 @@ import torch
 import xarray as xr
 from distributed import Client, LocalCluster
 
+from tests.faults.mutations import FAULTS, Fault, spoiled
 from tests.verify.conftest import HOUR, START, forecast_dataset, write_truth
 from weatherml.data.workers import DASHBOARD
 from weatherml.errors import DiskError, StoppedError, UnavailableError
 from weatherml.metrics.crps import CRPS
 from weatherml.metrics.rmse import RMSE
+from weatherml.seal import content
 from weatherml.signals import stop_request
 from weatherml.variables import Variable
 from weatherml.verify import evaluate
-from weatherml.verify.evaluation import blocks_of
+from weatherml.verify.scores.bootstrap import blocks_of
 from weatherml.verify.scores.finish import Tally, finish
 from weatherml.verify.scoring import running
 from weatherml.verify.scoring.case import Cards
@@ -99,7 +101,7 @@ def test_dask_tasks_equal_one_pass(
     inputs: Inputs, request_of: Request, whole: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("weatherml.verify.scoring.inputs.score_cards", few)  # the workers open it anew
-    blocks, folder = blocks_of(inputs), PartFolder(tmp_path, fingerprint(request_of, inputs))
+    blocks, folder = blocks_of(inputs.cases.init_times), PartFolder(tmp_path, fingerprint(request_of, inputs))
     assert len(inputs.cases.init_times) == CASES
     assert len(blocks) == 11
     seen: list[tuple[int, int]] = []
@@ -167,7 +169,7 @@ def test_no_scheduler(inputs: Inputs, request_of: Request, tmp_path: Path, monke
         score_blocks(
             inputs,
             request_of,
-            blocks_of(inputs),
+            blocks_of(inputs.cases.init_times),
             PartFolder(tmp_path, "x"),
             stop=stop,
             progress=ignore,
@@ -188,7 +190,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(days: Path, output: Path, progress: Callable[[int, int], None] = ignore) -> dict[str, Any]:
     options: dict[str, Any] = {"baselines": ["persistence"], "resamples": 10, "progress": progress}
     found = evaluate([days / "mine.nc"], days / "truth.zarr", output=output, **options)
-    scores: dict[str, Any] = json.loads(found.scores.read_text())
+    scores = content(json.loads(found.scores.read_text()))
     scores["metadata"].pop("created")
     return scores
 
@@ -214,9 +216,9 @@ def test_a_killed_evaluation_goes_on(
         run(days, tmp_path / "out", die_at(5))
     scored: list[int] = []
 
-    def spy(inputs: Inputs, init_times: np.ndarray, *rest: Any) -> Part:
+    def spy(inputs: Inputs, init_times: np.ndarray, *rest: Any, **options: Any) -> Part:
         scored.append(len(init_times))
-        return score_part(inputs, init_times, *rest)
+        return score_part(inputs, init_times, *rest, **options)
 
     monkeypatch.setattr(running, "score_part", spy)
     seen: list[int] = []
@@ -226,20 +228,51 @@ def test_a_killed_evaluation_goes_on(
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.html", "scores.json", "scores.nc"}
 
 
+def test_a_damaged_part_is_scored_again(
+    days: Path, expected: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(RuntimeError, match="killed"):
+        run(days, tmp_path / "out", die_at(5))
+    part = tmp_path / "out" / ".parts.partial" / "part-00000.safetensors"
+    part.write_bytes(part.read_bytes()[:-1] + b"\x01")  # of the last number: the file still reads
+    seen: list[int] = []
+    assert run(days, tmp_path / "out", lambda done, total: seen.append(done)) == expected
+    assert seen == [1, 2, 3, 4, 5, 6]
+    assert "part-00000.safetensors: changed or lost since it was written; its cases are scored again" in caplog.text
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_nothing_damaged_is_loaded(inputs: Inputs, tmp_path: Path, fault: Fault) -> None:
+    part = score_one(inputs, inputs.cases.init_times[0], inputs.frames())
+    folder, rng = PartFolder(tmp_path, "one"), np.random.default_rng(0)
+    for block in (0, 1):
+        folder.keep(block, part)
+    with spoiled(folder.path / "part-00000.safetensors", fault, rng):
+        again = PartFolder(tmp_path, "one")
+        assert (again.load(0), again.load(2)) == (None, None)
+        assert again.load(1) is not None
+    assert PartFolder(tmp_path, "one").load(0) is not None
+    with spoiled(folder.path / "scored.json", fault, rng):
+        again = PartFolder(tmp_path, "one")
+        assert (again.load(0), again.load(1)) == (None, None)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_after_the_part(
+def test_a_signal_ends_after_the_case(
     number: int, code: int, days: Path, expected: dict[str, Any], tmp_path: Path
 ) -> None:
     def progress(done: int, total: int) -> None:
-        if done == 1:
+        if done == 3:
             os.kill(os.getpid(), number)
 
-    with pytest.raises(StoppedError, match=r"out: stopped after 2 of 6 cases, kept; run the same command") as stopped:
+    with pytest.raises(StoppedError, match=r"out: stopped after 3 of 6 cases, kept; run the same command") as stopped:
         run(days, tmp_path / "out", progress)
     assert stopped.value.exit_code == code
     assert not (tmp_path / "out" / "scores.json").exists()
     if code == 143:
-        assert run(days, tmp_path / "out") == expected
+        seen: list[int] = []
+        assert run(days, tmp_path / "out", lambda done, total: seen.append(done)) == expected
+        assert seen == [4, 5, 6]
 
 
 def test_other_forecasts_begin_anew(days: Path, tmp_path: Path) -> None:

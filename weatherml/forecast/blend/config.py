@@ -11,10 +11,10 @@ from pydantic import Field, PositiveInt, SerializeAsAny, field_validator
 from weatherml.config import Config, parse, parse_member
 from weatherml.data.sequences.store import BINARY
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
-from weatherml.files import read_json, write_json
 from weatherml.forecast.blend.combiners import COMBINERS, Combiner
 from weatherml.forecast.blend.fit import Blend
 from weatherml.forecast.blend.pool import Pool
+from weatherml.seal import read_description, write_description
 from weatherml.tasks import Task
 
 Calibration = Literal["platt", "isotonic", "spread", "none"]
@@ -111,7 +111,7 @@ def blend_path(output: Path) -> Path:
 def write_blend(output: Path, config: BlendConfig, fitted: Fitted, scores: dict[str, Any]) -> None:
     """Write what was fitted and how good it is beside the output."""
     content = {"settings": config.settings(), "fitted": fitted.settings(), "scores": scores}
-    write_json(blend_path(output), content)
+    write_description(blend_path(output), "blend", content)
 
 
 def read_blend(path: Path) -> tuple[BlendConfig, Fitted]:
@@ -119,11 +119,11 @@ def read_blend(path: Path) -> tuple[BlendConfig, Fitted]:
 
     Raises:
         MissingInputError: nothing there.
-        BadDataError: another file.
+        BadDataError: another file, or one changed since it was written.
     """
     if not path.exists():
         raise MissingInputError(f"{path}: no such file; give the .blend.json of an earlier blend")
-    content = read_json(path)
+    content = read_description(path, "blend")
     try:
         return parse(BlendConfig, content["settings"]), parse(Fitted, content["fitted"])
     except (ConfigError, KeyError, TypeError) as error:

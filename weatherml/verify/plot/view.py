@@ -13,6 +13,7 @@ import numpy.typing as npt
 from weatherml.errors import UsageError
 from weatherml.variables import Variable
 from weatherml.verify.colors import Scale, field_scale, probability_scale, spread_scale
+from weatherml.verify.example import middle_threshold
 
 Array = npt.NDArray[Any]
 Shown = Literal["field", "mean", "spread", "probability"]
@@ -85,11 +86,10 @@ class View:
         Raises:
             UsageError: the variable has none of its own.
         """
-        if self.threshold is not None:
-            return self.threshold
-        if not variable.thresholds:
+        threshold = middle_threshold(variable) if self.threshold is None else self.threshold
+        if threshold is None:
             raise UsageError(f"--show probability: {variable.name} has no usual threshold; name one with --threshold")
-        return variable.thresholds[len(variable.thresholds) // 2]
+        return threshold
 
     def _probability(self, members: Array, variable: Variable) -> Array:
         events = variable.reaches(members, self.event(variable))

@@ -15,7 +15,7 @@ from torch import Tensor
 from weatherml.metrics.base import Metric
 from weatherml.variables import Variable
 from weatherml.verify.report.choice import card_leads, chosen_metrics
-from weatherml.verify.report.words import DASH, MINUS, capital, metric_label, number
+from weatherml.verify.report.words import DASH, MINUS, capital, metric_label, number, shade
 from weatherml.verify.scores.comparison import Comparison
 from weatherml.verify.scores.scores import Scores
 
@@ -106,11 +106,9 @@ def _table(scores: Scores, forecast: str, reference: str, found: Sequence[Row]) 
 def skill_cell(comparison: Comparison, lead: int, title: str) -> Context:
     """Skill in percent, how strongly to colour it, whether it is significant, and the title that tells all."""
     skill = float(comparison.skill[lead])
-    known = np.isfinite(skill)
     return {
         "text": percent(skill),
-        "side": ("up" if skill >= 0 else "down") if known else "none",
-        "strength": round(min(abs(skill) / FULL, 1.0), 2) if known else 0,
+        **shade(skill, FULL),
         "significant": bool(comparison.significant[lead]),
         "title": title,
     }

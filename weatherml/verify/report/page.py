@@ -11,7 +11,7 @@ from weatherml.metrics.base import METRICS
 from weatherml.page import fill
 from weatherml.verify.example import Gallery
 from weatherml.verify.files.truth import Truth
-from weatherml.verify.report.card import score_card
+from weatherml.verify.report.card import FULL, score_card
 from weatherml.verify.report.curves import condition_groups, score_groups
 from weatherml.verify.report.gallery import animation, maps, ranked_maps
 from weatherml.verify.report.lines import Line, coast_lines
@@ -19,7 +19,7 @@ from weatherml.verify.report.maps import MapFrame, map_frame
 from weatherml.verify.report.performance import performance_charts
 from weatherml.verify.report.spectra import spectrum_charts
 from weatherml.verify.report.styles import styles
-from weatherml.verify.report.words import DASH, MINUS, Context, capital, minute, number
+from weatherml.verify.report.words import DASH, MINUS, Context, capital, minute, number, shade
 from weatherml.verify.scores.scores import TRUTH, Headline, Scores, headlines
 
 TEMPLATE = "template.html.j2"
@@ -117,12 +117,10 @@ def headline_row(row: Headline, scores: Scores) -> Context:
 
 
 def gain_cell(row: Headline, baseline: str) -> Context:
-    """A gain in percent, and how strongly to colour it (full at 50 %)."""
+    """A gain in percent, and how strongly to colour it."""
     gain = row.gain(baseline)
-    known = bool(np.isfinite(gain))
     return {
-        "text": f"{gain:+.0f} %".replace("-", MINUS) if known else DASH,
-        "side": ("up" if gain >= 0 else "down") if known else "none",
-        "strength": round(min(abs(gain) / 50, 1.0), 2) if known else 0,
+        "text": f"{gain:+.0f} %".replace("-", MINUS) if np.isfinite(gain) else DASH,
+        **shade(gain, 100 * FULL),
         "rmse": number(row.baselines[baseline]),
     }

@@ -1,4 +1,4 @@
-"""Numbers, times, metrics and colour bars as the page says them."""
+"""Numbers, times, metrics, colour bars and shades as the page says them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ def capital(label: str) -> str:
 def bar(scale: Scale, units: str) -> Context:
     """A colour bar for the template."""
     return {"colors": scale.bar, "labels": scale.labels, "units": "" if units == "1" else units}
+
+
+def shade(value: float, full: float) -> Context:
+    """How a cell is coloured: by the side of 0 on which a value lies, the more strongly the nearer to `full`."""
+    if not np.isfinite(value):
+        return {"side": "none", "strength": 0}
+    return {"side": "up" if value >= 0 else "down", "strength": round(min(abs(value) / full, 1.0), 2)}
 
 
 def event(threshold: float, units: str, side: str) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from weatherml.metrics.base import Metric, Statistics
 
 LOW, HIGH = 0.05, 0.95
+BLOCK_HOURS = 24
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,10 @@ class Curve:
     high: Tensor
 
 
-def block_of(init_times: np.ndarray, hours: int) -> np.ndarray:
-    """The block of each initial time, counted from 0: stretches of `hours` from the first midnight on."""
-    day = init_times.min().astype("datetime64[D]").astype(init_times.dtype)
-    stretch = (init_times - day) // np.timedelta64(hours, "h")
-    return np.asarray(np.unique(stretch, return_inverse=True)[1])
+def blocks_of(init_times: np.ndarray) -> dict[int, np.ndarray]:
+    """The initial times of each block, counted from 0: those of one day, UTC."""
+    days = init_times.astype("datetime64[D]")
+    return {block: init_times[days == day] for block, day in enumerate(np.unique(days))}
 
 
 def block_draws(blocks: int, resamples: int, seed: int) -> Tensor:

@@ -10,12 +10,12 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
+from weatherml.metrics.base import Diagram
 from weatherml.verify.scores.bootstrap import Curve
 from weatherml.verify.scores.comparison import Comparison
-from weatherml.verify.scores.diagrams import diagrams_json, diagrams_xarray
 from weatherml.verify.scores.scores import TRUTH, Scores
 
-Leaf = Curve | Comparison
+Leaf = Curve | Comparison | Diagram
 LEVELS = ("forecast", "variable", "metric")
 
 
@@ -26,7 +26,7 @@ def to_json(scores: Scores) -> dict[str, Any]:
         "forecasts": _json(scores.curves, hours),
         "comparisons": _json(scores.comparisons, hours),
         "conditions": _json(scores.conditions, hours),
-        "diagrams": diagrams_json(scores.diagrams, hours),
+        "diagrams": _json(scores.diagrams, hours),
         "cases": {
             variable: {"lead_hours": hours, "count": [int(number) for number in count]}
             for variable, count in scores.counts.items()
@@ -38,14 +38,18 @@ def to_json(scores: Scores) -> dict[str, Any]:
 def _json(tree: Mapping[str, Any] | Leaf, hours: list[float]) -> dict[str, Any]:
     if isinstance(tree, Mapping):
         return {name: _json(branch, hours) for name, branch in tree.items()}
-    return {"lead_hours": hours, **{name: _without_nan(values) for name, values in _parts(tree)}}
+    return {"lead_hours": hours, **{name: _without_nan(values) for name, values in _parts(tree).items()}}
 
 
-def _parts(leaf: Leaf) -> Iterator[tuple[str, Tensor]]:
-    return ((part.name, getattr(leaf, part.name)) for part in fields(leaf))
+def _parts(leaf: Leaf) -> dict[str, Tensor]:
+    if isinstance(leaf, Diagram):
+        return {leaf.dim: leaf.bins, **leaf.arrays}
+    return {part.name: getattr(leaf, part.name) for part in fields(leaf)}
 
 
 def _without_nan(values: Tensor) -> list[Any]:
+    if values.ndim > 1:
+        return [_without_nan(row) for row in values]
     return [None if number != number else number for number in values.tolist()]  # noqa: PLR0124 - NaN is not itself
 
 
@@ -57,15 +61,17 @@ def to_xarray(scores: Scores) -> dict[str, xr.Dataset]:
     """The content of scores.nc by group; the root is called `/`.
 
     It holds value, low and high over (forecast, variable, metric, lead_time), and spectra. Under `conditions/NAME`
-    the same stands for each label, under `comparisons` a forecast against each reference.
+    the same stands for each label, under `comparisons` a forecast against each reference, under `diagrams/FORECAST`
+    arrays like `refc_rank_histogram_frequency`.
     """
     groups = {"/": _root(scores)}
     if scores.comparisons:
         groups["comparisons"] = _table(scores.comparisons, ("forecast", "reference", *LEVELS[1:]), scores)
     for condition, labels in scores.conditions.items():
         groups[f"conditions/{condition}"] = _table(labels, ("label", *LEVELS), scores)
-    diagrams = diagrams_xarray(scores.diagrams, scores.cases.lead_hours)
-    return groups | {f"diagrams/{name}": dataset for name, dataset in diagrams.items()}
+    for name, variables in scores.diagrams.items():
+        groups[f"diagrams/{name}"] = _diagrams(variables, scores.cases.lead_hours)
+    return groups
 
 
 def _root(scores: Scores) -> xr.Dataset:
@@ -87,7 +93,7 @@ def _table(tree: Mapping[str, Any], levels: Sequence[str], scores: Scores) -> xr
     arrays: dict[str, np.ndarray] = {}
     for path, leaf in leaves.items():
         place = tuple(level[name] for level, name in zip(index, path, strict=True))
-        for part, values in _parts(leaf):
+        for part, values in _parts(leaf).items():
             found = values.numpy()
             empty = np.zeros(shape, np.int8) if found.dtype == bool else np.full(shape, np.nan)
             arrays.setdefault(part, empty)[place] = found
@@ -106,6 +112,19 @@ def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
             yield from _leaves(branch, (*path, name))
         else:
             yield (*path, name), branch
+
+
+def _diagrams(variables: Mapping[str, Mapping[str, Diagram]], lead_hours: Sequence[float]) -> xr.Dataset:
+    """Those of one forecast, which share their bins: its number of members gives them."""
+    coords: dict[str, Any] = {"lead_time": ("lead_time", list(lead_hours), {"units": "hours"})}
+    arrays = {}
+    for variable, metrics in variables.items():
+        for metric, diagram in metrics.items():
+            coords[diagram.dim] = diagram.bins.numpy()
+            for key, values in diagram.arrays.items():
+                dims = ("lead_time", diagram.dim)[: values.ndim]
+                arrays[f"{variable}_{metric}_{key}"] = (dims, values.numpy())
+    return xr.Dataset(arrays, coords=coords)
 
 
 def _power(scores: Scores) -> xr.DataArray:

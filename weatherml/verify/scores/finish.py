@@ -11,10 +11,10 @@ from torch import Tensor
 
 from weatherml.errors import BadDataError
 from weatherml.metrics.base import Metric, Statistics
+from weatherml.verify.files.truth import Array
 from weatherml.verify.scores.bootstrap import Curve, block_draws, curve, in_blocks, samples
 from weatherml.verify.scores.comparison import LEAST_BLOCKS, Comparisons, compare_all
-from weatherml.verify.scores.diagrams import Diagrams
-from weatherml.verify.scores.scores import SPECTRA, Conditional, Curves, Scores
+from weatherml.verify.scores.scores import SPECTRA, Conditional, Curves, Diagrams, Scores
 from weatherml.verify.scoring.case import CASES, TRUTH
 from weatherml.verify.scoring.cases import Cases
 from weatherml.verify.scoring.columns import Key
@@ -73,7 +73,6 @@ def finish(inputs: Inputs, parts: Sequence[Part], *, resamples: int, seed: int, 
     for variable in cases.variables:
         for metric in inputs.cards[variable].values():
             _finish_metric(found, inputs, tally, variable, metric, draws=draws)
-    errors = torch.cat([part.errors for part in parts], dim=-1).numpy()
     lively = torch.cat([part.liveliness for part in parts])
     return Scores(
         forecasts=[forecast.name for forecast in inputs.forecasts],
@@ -85,14 +84,7 @@ def finish(inputs: Inputs, parts: Sequence[Part], *, resamples: int, seed: int, 
         curves=found.curves,
         comparisons=found.comparisons,
         conditions=found.conditions,
-        case_errors={
-            reader.name: {
-                name: errors[i, j]
-                for j, name in enumerate(inputs.cards)
-                if name in cases.variables and name in reader.variables
-            }
-            for i, reader in enumerate(inputs.readers)
-        },
+        case_errors=_case_errors(inputs, parts, cases.variables),
         spotlight=cases.init_times[int(lively.argmax())],
         diagrams=found.diagrams,
         spectra=mean_spectra(tally, inputs, cases.variables),
@@ -131,6 +123,17 @@ def _put(tree: dict[str, Any], value: object, *path: str) -> None:
 
 def _group(groups: Curve, index: int) -> Curve:
     return Curve(groups.value[index], groups.low[index], groups.high[index])
+
+
+def _case_errors(inputs: Inputs, parts: Sequence[Part], variables: Sequence[str]) -> dict[str, dict[str, Array]]:
+    """The error of each case by reader and variable, (I,); of a baseline what it forecasts."""
+    errors = torch.cat([part.errors for part in parts], dim=-1).numpy()
+    return {
+        reader.name: {
+            name: errors[i, j] for j, name in enumerate(inputs.cards) if name in variables and name in reader.variables
+        }
+        for i, reader in enumerate(inputs.readers)
+    }
 
 
 def mean_spectra(tally: Tally, inputs: Inputs, variables: Sequence[str]) -> dict[str, dict[str, Tensor]]:

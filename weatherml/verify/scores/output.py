@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from weatherml.errors import DiskError, OutputError
 from weatherml.files import output_lock, partial_path, refuse_existing, remove, write_text, writing
+from weatherml.schema import SCHEMAS, Description
+from weatherml.seal import VOUCHED, file_hashes, read_description, require_unchanged, write_description
 from weatherml.verify.scores.export import to_json, to_xarray
 from weatherml.verify.scores.scores import Scores
 
 FILES = ("report.html", "scores.nc", "scores.json")  # the last one says that all are there
+KIND = "scores"
 
 
 @contextmanager
@@ -50,8 +52,7 @@ def write_output(output: Path, scores: Scores, report: str, *, parts: Path) -> N
             mode: Literal["w", "a"] = "w" if name == "/" else "a"
             with writing(output):
                 dataset.to_netcdf(partial / "scores.nc", engine="netcdf4", mode=mode, group=name)
-        # on one line: these are numbers for programs, and indented they would fill a multiple of the disk
-        write_text(partial / "scores.json", json.dumps(to_json(scores), ensure_ascii=False) + "\n")
+        write_scores(partial, to_json(scores), beside=FILES[:-1])
         (output / FILES[-1]).unlink(missing_ok=True)
         for name in FILES[:-1]:
             (partial / name).replace(output / name)
@@ -61,3 +62,19 @@ def write_output(output: Path, scores: Scores, report: str, *, parts: Path) -> N
         raise DiskError(f"{output}: {error.strerror or error}; make room or choose another output") from None
     finally:
         remove(partial)
+
+
+def write_scores(folder: Path, scores: Description, *, beside: Sequence[str]) -> None:
+    """Write scores.json, which says that all is there and vouches for what lies `beside` it."""
+    write_description(folder / FILES[-1], KIND, scores | {VOUCHED: file_hashes(folder, beside)})
+
+
+def read_scores(folder: Path) -> Description:
+    """What `write_scores` wrote.
+
+    Raises:
+        BadDataError: it, or a file beside it, is lost or was changed since.
+    """
+    found = read_description(folder / FILES[-1], KIND)
+    require_unchanged(folder, found[VOUCHED], SCHEMAS[KIND].again)
+    return found

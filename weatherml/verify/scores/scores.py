@@ -11,10 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from weatherml.metrics.base import Diagram
 from weatherml.variables import Variable
 from weatherml.verify.scores.bootstrap import Curve
 from weatherml.verify.scores.comparison import Comparisons
-from weatherml.verify.scores.diagrams import Diagrams
 from weatherml.verify.scoring.case import TRUTH as TRUTH  # noqa: PLC0414 - a key of `spectra`, for who shows them
 from weatherml.verify.scoring.case import Cards
 from weatherml.verify.scoring.cases import Cases
@@ -26,6 +26,8 @@ Curves: TypeAlias = dict[str, dict[str, dict[str, Curve]]]
 """By forecast, variable and metric."""
 Conditional: TypeAlias = dict[str, dict[str, Curves]]
 """By condition and label, the curves."""
+Diagrams: TypeAlias = dict[str, dict[str, dict[str, Diagram]]]
+"""By forecast, variable and metric."""
 
 
 @dataclass(frozen=True, kw_only=True)

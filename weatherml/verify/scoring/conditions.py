@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from weatherml.variables import Variable
+from weatherml.verify.example import middle_threshold
 from weatherml.verify.files.truth import Array, Frames
 
 HOURS = 6
@@ -54,7 +55,8 @@ def storm_variable(variables: list[Variable], first: str) -> Variable | None:
 
 def event_share(truth: Array, variable: Variable, rows: Array) -> Array:
     """Share of the known area (L, H, W) beyond the middle threshold, (L,); NaN where nothing is known."""
-    threshold = variable.thresholds[len(variable.thresholds) // 2]
+    threshold = middle_threshold(variable)
+    assert threshold is not None  # else it would be no storm variable
     known = np.isfinite(truth)
     area = known.sum(-1) @ rows
     events = (variable.reaches(truth, threshold) & known).sum(-1) @ rows

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +44,11 @@ class Part:
     errors: Tensor
     liveliness: Tensor
 
+    @property
+    def cases(self) -> int:
+        """I."""
+        return len(self.liveliness)
+
     def __add__(self, other: Part) -> Part:
         return Part(
             conditional_columns=self.conditional_columns,
@@ -82,16 +85,33 @@ class Part:
 
 
 def score_part(
-    inputs: Inputs, init_times: Array, frames: RollingFrames, count: Callable[[], object] = lambda: None
+    inputs: Inputs,
+    init_times: Array,
+    frames: RollingFrames,
+    count: Callable[[], object] = lambda: None,
+    *,
+    begun: Part | None = None,
+    ends: Callable[[], bool] = lambda: False,
 ) -> Part:
-    """The sums of some cases, one in memory at a time; `count` is called after each."""
+    """The sums of some cases, one in memory at a time.
 
-    def each() -> Iterator[Part]:
-        for init_time in init_times:
-            yield score_one(inputs, init_time, frames)
-            count()
-
-    return reduce(add, each())
+    Args:
+        inputs: opened.
+        init_times: (I,) of the cases, one at least.
+        frames: of the truth.
+        count: called after each case.
+        begun: the sums of the first cases, which are not scored again.
+        ends: asked after each case, whether to leave it at those scored so far.
+    """
+    part = begun
+    for init_time in init_times[part.cases if part else 0 :]:
+        case = score_one(inputs, init_time, frames)
+        part = part + case if part else case
+        count()
+        if ends():
+            break
+    assert part is not None
+    return part
 
 
 def score_one(inputs: Inputs, init_time: np.datetime64, frames: RollingFrames) -> Part:

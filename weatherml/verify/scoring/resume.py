@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from weatherml.errors import BadDataError, DiskError
-from weatherml.files import partial_path, read_json, remove, write_json
+from weatherml.files import partial_path, remove
+from weatherml.schema import SCHEMAS
+from weatherml.seal import VOUCHED, file_hashes, read_description, require_unchanged, write_description
 from weatherml.verify.scoring.inputs import Inputs, Request
 from weatherml.verify.scoring.parts import Part
 
-SCHEMA = 1
+logger = logging.getLogger(__name__)
+
+KIND = "parts"
 DESCRIPTION = "scored.json"
+"""Names the parts that are whole, with their hashes."""
 
 
 class PartFolder:
@@ -31,44 +36,59 @@ class PartFolder:
         self.output = output
         self.fingerprint = fingerprint
         self.path = partial_path(output / "parts")
-        if self._of() != fingerprint:
+        self.hashes = self._known()
+        if not self.hashes:
             remove(self.path)
             self.path.mkdir()
-            write_json(self.path / DESCRIPTION, {"schema": SCHEMA, "fingerprint": fingerprint})
+            self._describe()
 
-    def _of(self) -> str | None:
-        try:
-            return str(read_json(self.path / DESCRIPTION)["fingerprint"])
-        except (BadDataError, KeyError, TypeError):
-            return None
+    def _known(self) -> dict[str, str]:
+        """Hashes of the parts by their names; none of another evaluation."""
+        with suppress(BadDataError):
+            found = read_description(self.path / DESCRIPTION, KIND)
+            if found.get("fingerprint") == self.fingerprint:
+                return dict(found[VOUCHED])
+        return {}
+
+    def _describe(self) -> None:
+        write_description(self.path / DESCRIPTION, KIND, {"fingerprint": self.fingerprint, VOUCHED: self.hashes})
 
     def load(self, block: int) -> Part | None:
-        """A finished part; None where it is not there, or not whole."""
+        """A finished part; None where there is none, or one that is not as it was written."""
+        name = _name(block)
+        if name not in self.hashes:
+            return None
         try:
-            return Part.load(self._file(block))
-        except (OSError, SafetensorError):
+            require_unchanged(self.path, {name: self.hashes[name]}, "its cases are scored again")
+            return Part.load(self.path / name)
+        except (BadDataError, OSError) as error:
+            logger.warning("%s", error)
             return None
 
     def keep(self, block: int, part: Part) -> None:
-        """Write a part durably.
+        """Write a part durably, then that it is whole.
 
         Raises:
             DiskError: the disk is full or fails; the parts before are still there.
         """
+        name = _name(block)
         try:
-            part.save(self._file(block))
+            part.save(self.path / name)
+            self.hashes |= file_hashes(self.path, [name])
+            self._describe()
         except OSError as error:
             raise DiskError(f"{self.path}: {error.strerror or error}; make room, and run again to go on") from None
 
-    def _file(self, block: int) -> Path:
-        return self.path / f"part-{block:05}.safetensors"
+
+def _name(block: int) -> str:
+    return f"part-{block:05}.safetensors"
 
 
 def fingerprint(request: Request, inputs: Inputs) -> str:
     """A hash of all that sums depend on: files by size and time of change, cases, metrics, conditions."""
     paths = [request.truth, *request.forecasts, *(each for each in request.baselines or () if isinstance(each, Path))]
     scored = {
-        "schema": SCHEMA,
+        "schema": SCHEMAS[KIND].current,
         "files": [[str(path), *_files(path)] for path in paths],
         "readers": [[reader.name, reader.members] for reader in inputs.readers],
         "baselines": [str(each) if isinstance(each, Path) else each.settings() for each in request.baselines or ()],

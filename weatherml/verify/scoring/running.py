@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from weatherml.data.workers import client_of
 from weatherml.errors import TemporaryError
+from weatherml.progress import Progress
 from weatherml.signals import StopRequest
 from weatherml.verify.files.truth import Array
 from weatherml.verify.scoring.inputs import Inputs, Request, open_inputs
@@ -28,7 +29,7 @@ def score_blocks(
     folder: PartFolder,
     *,
     stop: StopRequest,
-    progress: Callable[[int, int], None],
+    progress: Progress,
     dask: str | None,
 ) -> list[Part]:
     """The parts of all blocks in their order: those that are not in the folder yet are scored, and kept there.
@@ -43,15 +44,18 @@ def score_blocks(
         dask: address of a scheduler; None scores here.
 
     Raises:
-        StoppedError: a signal came; the parts until then are kept.
+        StoppedError: a signal came; the cases until then are kept.
         DiskError: a part cannot be written.
         UnavailableError: no dask scheduler answers.
     """
-    parts = {block: part for block in blocks if (part := folder.load(block)) is not None}
+    kept = {block: part for block in blocks if (part := folder.load(block)) is not None}
+    parts = {block: part for block, part in kept.items() if part.cases == len(blocks[block])}
+    begun = {} if dask else {block: part for block, part in kept.items() if block not in parts}
     missing = {block: times for block, times in blocks.items() if block not in parts}
-    total = sum(map(len, blocks.values()))
-    count = Count(progress, total, done=total - sum(map(len, missing.values())))
-    for block, part in there(request, folder, missing, dask, count) if dask else here(inputs, missing, count):
+    done = sum(part.cases for part in (*parts.values(), *begun.values()))
+    count = Count(progress, total := sum(map(len, blocks.values())), done=done)
+    scored = there(request, folder, missing, dask, count) if dask else here(inputs, missing, begun, stop, count)
+    for block, part in scored:
         folder.keep(block, part)
         parts[block] = folder.load(block) or part  # mapped from the file: parts take no memory that fields want
         stop.raise_if_set(f"{folder.output}: stopped after {count.done} of {total} cases, kept")
@@ -61,7 +65,7 @@ def score_blocks(
 class Count:
     """Tells the cases done to whoever watches."""
 
-    def __init__(self, progress: Callable[[int, int], None], total: int, *, done: int) -> None:
+    def __init__(self, progress: Progress, total: int, *, done: int) -> None:
         self.progress, self.total, self.done = progress, total, done
 
     def __call__(self, cases: int = 1) -> None:
@@ -70,11 +74,13 @@ class Count:
         self.progress(self.done, self.total)
 
 
-def here(inputs: Inputs, blocks: Blocks, count: Count) -> Iterator[tuple[int, Part]]:
-    """Score in this process."""
+def here(
+    inputs: Inputs, blocks: Blocks, begun: Mapping[int, Part], stop: StopRequest, count: Count
+) -> Iterator[tuple[int, Part]]:
+    """Score in this process, from the cases on that are `begun`; the part at which a signal came is not whole."""
     frames = inputs.frames()
     for block, init_times in blocks.items():
-        yield block, score_part(inputs, init_times, frames, count)
+        yield block, score_part(inputs, init_times, frames, count, begun=begun.get(block), ends=stop.is_set)
 
 
 def there(request: Request, folder: PartFolder, blocks: Blocks, dask: str, count: Count) -> Iterator[tuple[int, Part]]:

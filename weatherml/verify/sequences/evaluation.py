@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from weatherml.data.sequences.store import open_sequences
-from weatherml.files import write_json, write_text
+from weatherml.files import write_text
 from weatherml.page import fill
 from weatherml.tasks import Task
 from weatherml.verify.report.lines import read_lines
 from weatherml.verify.report.maps import map_frame
 from weatherml.verify.report.page import PACKAGE
 from weatherml.verify.scores.bootstrap import HIGH, LOW
-from weatherml.verify.scores.output import FILES, claim_output
+from weatherml.verify.scores.output import FILES, claim_output, write_scores
 from weatherml.verify.sequences import emulation, events
 from weatherml.verify.sequences.bootstrap import BLOCK_DAYS, Score
 from weatherml.verify.sequences.cases import open_all
@@ -100,7 +100,7 @@ def evaluate_predictions(
         page = fill(PACKAGE, TEMPLATE, page_context(results, judge.glossary, map_frame(store.grid, lines), attention))
         (output / FILES[-1]).unlink(missing_ok=True)  # the scores say that all is there
         write_text(output / "report.html", page)
-        write_json(output / "scores.json", found)
+        write_scores(output, found, beside=["report.html"])
     return SequenceEvaluation(
         report=output / "report.html",
         scores=output / "scores.json",
@@ -125,7 +125,6 @@ def metadata(results: Results, predictions: Sequence[Path], *, resamples: int, s
     """What was scored, plain types."""
     truth, cases = results.truth, results.cases
     return {
-        "schema": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "task": truth.task,
         "truth": str(truth.path),
