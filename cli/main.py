@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli.commands import add_commands
-from weatherml.errors import DiskError, OutputError, WMLError
+from weatherml.errors import DiskError, OutputError, UnavailableError, WMLError
 
 ERRNO_CODES = {
     errno.ENOSPC: DiskError.exit_code,
@@ -56,10 +56,26 @@ def show_log() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(OneLineLog())
     handler.setLevel(logging.INFO)
+    handler.addFilter(Once())
     logging.raiseExceptions = False  # a full disk is said once, by the command and not by its log
     logger = logging.getLogger("weatherml")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
+
+
+class Once(logging.Filter):
+    """Passes each warning once: what several parts of a command find, the user reads in one line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is no warning, or new."""
+        message = record.getMessage()
+        new = record.levelno < logging.WARNING or message not in self.said
+        self.said.add(message)
+        return new
 
 
 class OneLineLog(logging.Formatter):
@@ -87,6 +103,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return str(error), error.exit_code
     if hasattr(error, "format_message"):  # the parser's own: a wrong option or argument
         return f"{error.format_message()}; see --help", getattr(error, "exit_code", 2)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's: it may not be loaded
+        return f"out of memory ({error}); take less at a time, or see `wml plan --vram`", UnavailableError.exit_code
     if isinstance(error, OSError) and error.errno in ERRNO_CODES:
         return f"{error.filename or 'output'}: {error.strerror}", ERRNO_CODES[error.errno]
     return f"{type(error).__name__}: {error}; run again with --debug for the traceback", 1

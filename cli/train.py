@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,25 +26,27 @@ class Resume(StrEnum):
 
 
 def train(
-    config: Annotated[str | None, typer.Option("--config", help="Experiment: a YAML file or a shipped name.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Model kind (`wml list models`).")] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", help="Experiment: a YAML file, or a name of `wml list configs`.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Kind of model (`wml list models`).")] = None,
     data: Data = None,
     forcing: Annotated[
         Path | None, typer.Option("--forcing", help="Dataset on a coarser grid, whose fields at valid times are known.")
     ] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", help="Run directory; a new one in runs/ where none is named.")
+        Path | None, typer.Option("--run", help="Run directory to write (default: a new one in runs/).")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the data, instead of steps.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Length by the clock, instead of steps.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Length in optimizer steps.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Length in passes over the data, instead of steps.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Length in minutes by the clock, instead.")] = None,
     device: DeviceOption = Device.auto,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights, order and noise.")] = None,
-    fit: Annotated[bool, typer.Option("--fit", help="Take the cheapest settings that fit the device.")] = False,
-    vram: Annotated[str | None, typer.Option(help="Memory to fit, for example 24GiB. [default: what is free]")] = None,
-    resume: Annotated[Resume, typer.Option(help="Go on with the run if it is there.")] = Resume.auto,
+    fit: Annotated[bool, typer.Option("--fit", help="Take the cheapest settings that fit into memory.")] = False,
+    vram: Annotated[str | None, typer.Option(help="Memory for --fit, such as 24GiB (default: what is free).")] = None,
+    resume: Annotated[Resume, typer.Option(help="Go on with a run that is there, or refuse it.")] = Resume.auto,
     find_lr: Annotated[
-        bool, typer.Option("--find-lr", help="Try learning rates instead, and suggest one; kept where --run says.")
+        bool, typer.Option("--find-lr", help="Try learning rates instead, and suggest one; --run keeps the curve.")
     ] = False,
     assignments: Set = None,
 ) -> None:
@@ -100,12 +103,14 @@ def check_memory(*, fit: bool, vram: str | None) -> None:
 
 def suggest_rate(experiment: Experiment, dataset: Path, device: Device, folder: Path | None) -> None:
     """Sweep the learning rate and print what to set; the curve is kept in `folder` where there is one."""
+    from weatherml.files import output_lock
     from weatherml.train.lr_finder import find_rate
 
-    sweep = find_rate(experiment, dataset, device=device.value)
+    with nullcontext() if folder is None else output_lock(folder):  # before the sweep: it may not be writable
+        sweep = find_rate(experiment, dataset, device=device.value)
+        if folder is not None:
+            sweep.save(folder)
     for rate, loss in sweep.table():
         say(f"  lr {rate:.1e}  loss {loss:.4f}")
     say(f"  breaks at {sweep.breaks_at:.1e}" if sweep.breaks_at else "  never breaks")
-    if folder is not None:
-        sweep.save(folder)
     print(f"train.lr: {sweep.suggested:.2g}")

@@ -23,6 +23,7 @@ from weatherml.run.experiment import Experiment, resolve
 from weatherml.samplers import SAMPLERS
 from weatherml.train.optimizer import learning_rate
 from weatherml.train.trainer import train
+from weatherml.train.validation import Validator
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL: dict[str, dict[str, Any]] = {
@@ -90,6 +91,30 @@ def test_a_stopped_run_goes_on_to_the_same_bits(small_dataset: Path, tmp_path: P
             assert torch.equal(ours.average[key], weight), key
     assert lines(parts) == lines(whole_again)
     assert Calibration.load(parts.path) == Calibration.load(whole.path)
+
+
+def test_a_signal_during_validation_ends_it_there(small_dataset: Path, tmp_path: Path) -> None:
+    """What it has cost so far is lost, no step is; the resumed run begins with it."""
+    config = experiment(validation={"every": 5, "cases": 6, "lead_steps": 2})
+    whole = train(config, small_dataset, tmp_path / "whole", device="cpu")
+    original, batches = Validator._sums, []
+
+    def stop(self: Validator, *arguments: Any) -> torch.Tensor:
+        batches.append(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Validator, "_sums", stop)
+        with pytest.raises(StoppedError, match="stopped at step 5 of 12, saved"):
+            train(config, small_dataset, tmp_path / "parts", device="cpu")
+    assert len(batches) == 1  # of three
+    assert checkpoint.steps(tmp_path / "parts" / "checkpoints") == [5]
+    parts = train(config, small_dataset, tmp_path / "parts", device="cpu")
+    assert lines(parts) == lines(whole)
+    for name in ("step-12", "best"):
+        ours, theirs = (checkpoint.load(run.checkpoints / name).average for run in (parts, whole))
+        assert all(torch.equal(ours[key], weight) for key, weight in theirs.items())
 
 
 def test_training_beats_persistence_on_a_world_that_moves(small_dataset: Path, tmp_path: Path) -> None:

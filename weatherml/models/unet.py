@@ -39,7 +39,7 @@ class UNet(ModelConfig):
 
     base_features: PositiveInt = 40
     depth: int = Field(3, ge=0, le=8)
-    blocks: PositiveInt = 2
+    blocks: int = Field(2, ge=1, le=64)
     multipliers: tuple[PositiveFloat, ...] | None = None
     padding: Padding | None = None
     dropout: float = Field(0.0, ge=0, lt=1)

@@ -21,7 +21,7 @@ def fit(run: Run, dataset: Dataset | SequenceDataset, device: torch.device, reco
     """
     given, model = supply(run, dataset, device), run.build_model().to(device)
     record.status(state="running", steps=0, step=0, error=None)
-    record.rewind(0)
+    record.rewind(0, measured=True)
     if isinstance(model, FittedModel):
         if given.everything is None:
             raise ConfigError(f"model.kind: {run.experiment.model.kind} does not forecast; take another")

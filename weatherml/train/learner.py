@@ -16,7 +16,7 @@ from weatherml.errors import BadDataError
 from weatherml.fields import Batch
 from weatherml.models.base import Model
 from weatherml.nn.recompute import set_checkpointing
-from weatherml.run.checkpoint import Checkpoint
+from weatherml.run.checkpoint import AGAIN, Checkpoint
 from weatherml.run.device import memory_format
 from weatherml.run.directory import Run, load_weights
 from weatherml.run.experiment import TrainConfig
@@ -131,19 +131,27 @@ class Learner:
             raise BadDataError(f"{run.path}: step {saved.step} has no optimizer state; it cannot go on")
         load_weights(self.average.model, saved.average, run.path)
         self._load(saved.weights)
-        groups = self.optimizer.param_groups
-        parameters = [parameter for group in groups for parameter in group["params"]]
-        state = {
-            number: {name: spread_like(value, parameters[number]) for name, value in values.items()}
-            for number, values in saved.optimizer["state"].items()
-        }
-        self.optimizer.load_state_dict({**saved.optimizer, "state": state})
+        try:
+            self._load_optimizer(saved.optimizer)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:  # a stranger's state may hold anything
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise BadDataError(
+                f"{run.path}: the optimizer state of step {saved.step} does not fit ({reason}); {AGAIN}"
+            ) from None
 
     def start_from(self, run: Run, other: Run) -> str:
         """Begin this run with another's weights; returns in words what was taken."""
         transfer = start_from(self.average.model, run, other)
         self._load(self.average.model.state_dict())
         return transfer.describe()
+
+    def _load_optimizer(self, saved: dict[str, Any]) -> None:
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        state = {
+            number: {name: spread_like(value, parameters[number]) for name, value in values.items()}
+            for number, values in saved["state"].items()
+        }
+        self.optimizer.load_state_dict({**saved, "state": state})
 
     def _load(self, weights: dict[str, Tensor]) -> None:
         ours = self.network.state_dict()

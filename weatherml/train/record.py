@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from weatherml.errors import StoppedError, WMLError
+from weatherml.errors import BadDataError, StoppedError, WMLError
 from weatherml.run import checkpoint
-from weatherml.run.checkpoint import Checkpoint
+from weatherml.run.checkpoint import AGAIN, Checkpoint
 from weatherml.run.directory import Run
 from weatherml.train.skill import Skill
 from weatherml.train.watch import Journal
+
+LEAST = {"steps": 0, "step": 0, "stale": 0, "rollbacks": 0, "pieces": 1}
+"""The least that the counts of `Progress` may be."""
 
 
 @dataclass(kw_only=True)
@@ -28,6 +32,7 @@ class Progress:
         stale: validations since.
         rollbacks: returns to a checkpoint after a loss that was not finite.
         pieces: into which microbatches are cut, to fit the memory.
+        measured: whether the skill at this step is known, if it is to be: not where a signal came meanwhile.
         losses: of the steps since the last that was logged; on the device.
         sums: of the tallies of model and loss.
     """
@@ -39,6 +44,7 @@ class Progress:
     stale: int = 0
     rollbacks: int = 0
     pieces: int = 1
+    measured: bool = True
     losses: list[Tensor] = field(default_factory=list)
     sums: list[Any] = field(default_factory=list)
 
@@ -47,9 +53,21 @@ class Progress:
         return vars(self) | {"losses": [float(loss) for loss in self.losses]}
 
     @classmethod
-    def of(cls, saved: dict[str, Any]) -> Progress:
-        """The progress that `settings` wrote."""
-        return cls(**saved | {"losses": [torch.tensor(loss) for loss in saved["losses"]]})
+    def of(cls, saved: Checkpoint, path: Path) -> Progress:
+        """The progress that `settings` wrote into a checkpoint of the run at `path`.
+
+        Raises:
+            BadDataError: it holds anything else.
+        """
+        try:
+            losses = [torch.tensor(float(loss)) for loss in saved.progress["losses"]]
+            progress = cls(**saved.progress | {"step": saved.step, "losses": losses})
+            for name, least in LEAST.items():
+                if not isinstance(count := getattr(progress, name), int) or count < least:
+                    raise ValueError(f"{name} is {count!r:.80}")
+        except (LookupError, TypeError, ValueError) as error:
+            raise BadDataError(f"{path}: where step {saved.step} stands does not read ({error}); {AGAIN}") from None
+        return progress
 
 
 class Record:
@@ -77,9 +95,9 @@ class Record:
         """Append to the metrics."""
         self.journal.write(step, values)
 
-    def rewind(self, step: int) -> None:
-        """Drop the metrics after `step`."""
-        self.journal.rewind(step)
+    def rewind(self, step: int, *, measured: bool) -> None:
+        """Drop the metrics after `step`, and its skill if it was not `measured`."""
+        self.journal.rewind(step, measured=measured)
 
     def save(self, state: Checkpoint, *, name: str | None = None) -> None:
         """Write a checkpoint, by its step unless it has a name."""
@@ -92,9 +110,9 @@ class Record:
         )
 
     def finished(self, step: int, skill: Skill | None) -> None:
-        """Say that the run is at its end, and how good it is."""
-        ratio, reference = (skill.ratio, skill.reference) if skill else (None, None)
-        self.status(state="finished", step=step, skill=ratio, reference=reference)
+        """Say that the run is at its end, and how good it is; a run that only went on there keeps its skill."""
+        measured = {"skill": skill.ratio, "reference": skill.reference} if skill else {}
+        self.status(state="finished", step=step, **measured)
 
     def close(self) -> None:
         """Flush the events."""
@@ -113,7 +131,7 @@ class NoRecord(Record):
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Nothing."""
 
-    def rewind(self, step: int) -> None:
+    def rewind(self, step: int, *, measured: bool) -> None:
         """Nothing."""
 
     def save(self, state: Checkpoint, *, name: str | None = None) -> None:

@@ -10,7 +10,7 @@ from weatherml.data.sequences.store import BINARY
 from weatherml.data.windows import evenly
 from weatherml.losses.base import LossModule
 from weatherml.models.base import Model
-from weatherml.train.skill import Skill
+from weatherml.train.skill import Pause, Skill, no_pause
 
 
 class SequenceValidator:
@@ -32,11 +32,11 @@ class SequenceValidator:
         self.guess = self._base_rate() if self.binary else torch.zeros(())
 
     @torch.no_grad()
-    def __call__(self, model: Model) -> Skill:
-        """The skill of a model in evaluation mode."""
+    def __call__(self, model: Model, pause: Pause = no_pause) -> Skill:
+        """The skill of a model in evaluation mode; `pause` is called before each batch, and may raise."""
         size = self.loader.batch
         parts = [self.samples[first : first + size] for first in range(0, len(self.samples), size)]
-        error, guessed = torch.stack([self._sums(model, part) for part in parts]).sum(0)
+        error, guessed = torch.stack([self._sums(model, part, pause) for part in parts]).sum(0)
         ratio = torch.where(guessed > 0, error / guessed, torch.nan)
         ratio = ratio if self.binary else ratio.sqrt()
         names = [variable.name for variable in self.loader.dataset.targets]
@@ -46,8 +46,9 @@ class SequenceValidator:
             reference="the base rate" if self.binary else "the training mean",
         )
 
-    def _sums(self, model: Model, samples: object) -> Tensor:
+    def _sums(self, model: Model, samples: object, pause: Pause) -> Tensor:
         """(2, V): errors of the model and of the constant guess, summed over cases and points."""
+        pause()
         batch = self.loader.cases(samples)  # type: ignore[arg-type]
         assert batch.target is not None
         assert batch.mask is not None

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
+
+from weatherml.models.base import Model
+
+Pause = Callable[[], object]
+"""Called between the batches of a validation, which may be long; raises where it is to end there."""
+
+
+def no_pause() -> None:
+    """Go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +46,10 @@ class Skill:
         by_variable = {f"skill/{name}": ratio for name, ratio in self.by_variable.items()}
         spread_skill = {f"spread_skill/{name}": ratio for name, ratio in self.spread_skill.items()}
         return {"skill": self.ratio, "roughness_db": self.roughness_db} | by_variable | spread_skill
+
+
+class Validate(Protocol):
+    """Measures a model in evaluation mode."""
+
+    def __call__(self, model: Model, pause: Pause = no_pause) -> Skill:
+        """Its skill."""

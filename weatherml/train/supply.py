@@ -21,13 +21,12 @@ from weatherml.data.stores import open_data
 from weatherml.errors import BadDataError, ConfigError
 from weatherml.fields import Batch, Fields
 from weatherml.losses.base import LossModule, Weights
-from weatherml.models.base import Model
 from weatherml.run.directory import Run
 from weatherml.run.experiment import Experiment
 from weatherml.run.sequences import SequenceLineage
 from weatherml.train.objective import build_loss, follow
 from weatherml.train.sequence_skill import SequenceValidator
-from weatherml.train.skill import Skill
+from weatherml.train.skill import Validate
 from weatherml.train.validation import Validator
 
 
@@ -57,7 +56,7 @@ class Supply:
     loader: Batches
     loss: LossModule
     bounded: Callable[[Fields], Fields]
-    validate: Callable[[Model], Skill] | None
+    validate: Validate | None
     calibrator: Validator | None = None
     everything: Callable[[], Batch] | None = None
 

@@ -17,8 +17,9 @@ from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
 from weatherml.errors import UnavailableError, WMLError
 from weatherml.fields import Batch
-from weatherml.files import output_lock
+from weatherml.files import output_lock, require_free, tree_size
 from weatherml.nn.tally import Tally, tallies
+from weatherml.run import checkpoint
 from weatherml.run.checkpoint import Checkpoint
 from weatherml.run.device import Device, pick_device
 from weatherml.run.directory import Run, open_or_create, open_run
@@ -69,7 +70,7 @@ def train(
         run = run or open_run(path)
         dataset = run.matched(dataset)
         run.lineage.model_shape(run.experiment)  # before hours are spent on a model of another task
-        finished = run.status()["state"] == "finished"
+        finished = run.finished
         fabric.barrier()  # the first process is about to write another status
         if finished:
             logger.info("%s: trained before", path)
@@ -116,7 +117,7 @@ class Trainer:
         self.progress = Progress(steps=steps, paced=self.config.minutes is None)
         saved = self.run.latest()
         if saved is not None:
-            self.progress = Progress.of(saved.progress | {"step": saved.step})
+            self.progress = Progress.of(saved, self.run.path)
             self.learner.restore(saved, self.run)
             for tally, sums in zip(self.tallies, self.progress.sums, strict=False):  # earlier runs kept none
                 tally.sums.copy_(torch.tensor(sums))
@@ -124,19 +125,29 @@ class Trainer:
             other = open_run(self.config.start)
             logger.info("%s: %s", other.path, self.learner.start_from(self.run, other))
         self.share = Share.of(**vars(self.share) | {"pieces": self.progress.pieces})
-        self.record.rewind(self.progress.step)
+        self.record.rewind(self.progress.step, measured=self.progress.measured)
 
     def run_to_end(self) -> None:
         """Train to the last step, save, and calibrate what draws members."""
         logger.info("%s", self.describe())
+        self.require_room()
         self.record.status(state="running", steps=self.progress.steps, step=self.progress.step, error=None)
         self.checkpoint_due = Stopwatch(self.config.checkpoint_minutes)
         with stop_request() as stop:
+            if not self.progress.measured:
+                self.measure_skill(stop)
             while not self.done():
                 self.stretch(stop)
         self.save()
         self.calibrate()
         self.record.finished(self.progress.step, self.skill)
+
+    def require_room(self) -> None:
+        """Raise DiskError where the checkpoints will not fit beside those that are there."""
+        weights = sum(tensor.nbytes for tensor in self.learner.average.model.state_dict().values())
+        # those kept and the one being written, each with weights, their average and the optimizer's two moments; `best`
+        needed = (4 * (checkpoint.KEPT + 1) + 2) * weights
+        require_free(self.run.checkpoints, needed - tree_size(self.run.checkpoints))
 
     def done(self) -> bool:
         """Whether the last step is taken, or validation has not improved for long."""
@@ -159,7 +170,7 @@ class Trainer:
                 if self.beat() and int(self.learner.first_bad) >= 0:
                     self.roll_back()
                     return
-                self.watch()
+                self.watch(stop)
                 self.heed(stop)
 
     def beat(self) -> bool:
@@ -227,13 +238,13 @@ class Trainer:
             self.record.status(steps=steps)
             logger.info("%g minutes are %d steps here", self.config.minutes, steps)
 
-    def watch(self) -> None:
+    def watch(self, stop: StopRequest) -> None:
         """Metrics, validation, the display, and the GPU's cache."""
         step, progress = self.progress.step, self.progress
         if step % LOG_EVERY == 0 or step == progress.steps:
             self.log()
         if step % self.config.validation.every == 0 or step == progress.steps:
-            self.measure_skill()
+            self.measure_skill(stop)
         if self.config.cache_clear and step % self.config.cache_clear == 0 and self.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -269,12 +280,15 @@ class Trainer:
             progress = self.progress
             stop.raise_if_set(f"{self.run.path}: stopped at step {progress.step} of {progress.steps}, saved")
 
-    def measure_skill(self) -> None:
-        """Validate the average, and keep it as `best` if it is."""
+    def measure_skill(self, stop: StopRequest) -> None:
+        """Validate the average, and keep it as `best` if it is; a signal meanwhile leaves it to the resumed run."""
         if self.supply.validate is None:
             return
+        self.progress.measured = False
         with self.fabric.autocast():
-            self.skill = skill = self.fabric.broadcast(self.supply.validate(self.learner.average.model))
+            skill = self.supply.validate(self.learner.average.model, pause=lambda: self.heed(stop))
+        self.skill = skill = self.fabric.broadcast(skill)
+        self.progress.measured = True
         self.record.write(self.progress.step, skill.values())
         logger.debug("step %d: %.4f x the error of %s", self.progress.step, skill.ratio, skill.reference)
         if self.progress.best is None or skill.score < self.progress.best:
@@ -287,7 +301,7 @@ class Trainer:
         """Fit the spread of a generative model's best weights, and keep the fit in the run."""
         if self.supply.calibrator is None or not self.fabric.is_global_zero:
             return
-        model: Any = self.run.load_model()
+        model: Any = self.run.learnt_model()
         sampler = self.run.experiment.sampler
         with self.fabric.autocast():
             fit = calibrate(model.to(self.device), self.supply.calibrator, sampler.settings() if sampler else None)

@@ -21,7 +21,7 @@ from weatherml.models.base import Model
 from weatherml.run.experiment import Experiment
 from weatherml.run.noise import MemberNoise
 from weatherml.run.stepping import reach, roll
-from weatherml.train.skill import Skill
+from weatherml.train.skill import Pause, Skill, no_pause
 
 Array = npt.NDArray[Any]
 
@@ -63,10 +63,10 @@ class Validator:
         self.initial = evenly(covered(dataset, self.loader.initial, reach(self.steps, self.lead)), cases)
 
     @torch.no_grad()
-    def __call__(self, model: Model) -> Skill:
-        """The skill of a model in evaluation mode."""
+    def __call__(self, model: Model, pause: Pause = no_pause) -> Skill:
+        """The skill of a model in evaluation mode; `pause` is called before each batch, and may raise."""
         parts = np.array_split(self.initial, -(-len(self.initial) // self.loader.batch))
-        sums = torch.stack([self._sums(model, part) for part in parts]).sum(0)
+        sums = torch.stack([self._sums(model, part, pause) for part in parts]).sum(0)
         error, persisted, rough, truly_rough, variance, squared_error = sums
         ratio = quotient(error, persisted)
         ratio = ratio if self.members > 1 else ratio.sqrt()
@@ -83,12 +83,13 @@ class Validator:
         named = zip(self.loader.dataset.names, values.nanmean(0).tolist(), strict=True)
         return {name: value for name, value in named if np.isfinite(value)}
 
-    def _sums(self, model: Model, initial: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Tensor:
+    def _sums(self, model: Model, initial: np.ndarray[tuple[int], np.dtype[np.int64]], pause: Pause) -> Tensor:
         """(6, steps, C) sums over cases and points.
 
         Errors of the model and of persistence, roughness of the forecasts and of the truth, and of several
         members the variance, times (M + 1) / M, and the squared error of their mean.
         """
+        pause()
         dataset, normaliser = self.loader.dataset, self.loader.normaliser
         batch = self.loader.cases(initial.tolist())
         assert batch.target is not None

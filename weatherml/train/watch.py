@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,14 +64,17 @@ class Journal:
     def __post_init__(self) -> None:
         self.events = SummaryWriter(str(self.path / "tensorboard"))
 
-    def rewind(self, step: int) -> None:
-        """Drop what was written after `step`: a resumed run writes it again."""
+    def rewind(self, step: int, *, measured: bool) -> None:
+        """Drop what was written after `step`, and of that step its skill if it was not `measured`: it comes again."""
+
+        def stays(line: str) -> bool:
+            found = json.loads(line) if line.endswith("\n") else {"step": math.inf}
+            return bool(found["step"] < step or (found["step"] == step and (measured or "loss" in found)))
+
         file = self.path / METRICS
         if file.exists():
             lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_text(
-                file, "".join(line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step)
-            )
+            write_text(file, "".join(filter(stays, lines)))
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Append one line, and its numbers to TensorBoard."""
