@@ -14,13 +14,13 @@ from weatherml.places import DATA, EVALUATION, FORECASTS, RUNS
 def clean(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Outputs, or folders of them. [default: data/, runs/, forecasts/ and evaluation/]"),
+        typer.Argument(help="Outputs, or folders of them (default: data/, runs/, forecasts/ and evaluation/)."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
     keep_checkpoints: Annotated[
-        int, typer.Option(min=1, help="Of each run, the newest that stay beside the best.")
+        int, typer.Option(min=1, help="How many of the newest stay in each run, beside the best.")
     ] = 2,
-    recent: Annotated[bool, typer.Option("--all", help="Also what was written within the last hour.")] = False,
+    recent: Annotated[bool, typer.Option("--all", help="Remove also what was written within the last hour.")] = False,
 ) -> None:
     """Remove what killed writers left and checkpoints beyond the newest; never a finished output."""
     from weatherml.doctor.cleaning import clean

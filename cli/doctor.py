@@ -24,12 +24,13 @@ STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 def doctor(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Datasets, runs, forecasts, scores, or folders of them.")
+        list[Path] | None,
+        typer.Argument(help="Outputs, or folders of them (default: the installation, and the newest outputs)."),
     ] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Read every byte and verify its checksum.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Check outputs, or the installation and the newest outputs; exits with 65 where a problem is found."""
+    """Check outputs, or the installation and the newest outputs; the exit code is 65 where there is a problem."""
     import json
     from dataclasses import asdict
 

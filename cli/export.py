@@ -22,13 +22,15 @@ class Format(StrEnum):
 
 def export(
     run: Run = None,
-    output: Annotated[Path | None, typer.Option(help="File to write, .safetensors or .pt2.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write, .safetensors or .pt2 (default: in exports/).")
+    ] = None,
     as_format: Annotated[
         Format,
         typer.Option("--format", help="A bundle for this tool's own commands, or torch's program of one step."),
     ] = Format.bundle,
     data: Annotated[
-        Path | None, typer.Option(help="The run's dataset, for the coordinates in a bundle. [default: the run's own]")
+        Path | None, typer.Option(help="The run's dataset, for the coordinates in a bundle (default: the run's own).")
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:

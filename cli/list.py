@@ -12,7 +12,9 @@ from cli.options import Json
 def list_members(
     family: Annotated[
         str | None,
-        typer.Argument(help="sources, models, samplers, levels, losses, combiners, metrics, baselines or configs."),
+        typer.Argument(
+            help="sources, models, samplers, levels, losses, combiners, metrics, baselines or configs (default: all)."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

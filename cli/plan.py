@@ -15,19 +15,27 @@ if TYPE_CHECKING:
 
 
 def plan(
-    config: Annotated[str | None, typer.Option("--config", help="Experiment: a YAML file or a shipped name.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Model kind (`wml list models`).")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Take grid, channels, cases from this dataset.")] = None,
-    grid: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS. [default: HRRR's 1059x1799]")] = None,
-    channels: Annotated[int | None, typer.Option(min=1, help="Variables. [default: HRRR's 7]")] = None,
-    cases: Annotated[int | None, typer.Option(min=1, help="Cases of an epoch. [default: the hours of 14 days]")] = None,
-    vram: Annotated[str | None, typer.Option(help="Memory of the card, for example 24GiB: settings that fit.")] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", help="Experiment: a YAML file, or a name of `wml list configs`.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Kind of model (`wml list models`).")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Take grid, variables and cases from this dataset.")
+    ] = None,
+    grid: Annotated[str | None, typer.Option(help="Points, as ROWSxCOLUMNS (default: HRRR's 1059x1799).")] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="Number of variables (default: HRRR's 7).")] = None,
+    cases: Annotated[
+        int | None, typer.Option(min=1, help="Training cases of an epoch (default: 336, 14 days).")
+    ] = None,
+    vram: Annotated[str | None, typer.Option(help="Find settings that fit this memory, such as 24GiB.")] = None,
     low_memory: Annotated[
         bool, typer.Option("--low-memory", help="The thriftiest settings; model.norm=point, which allows tiles.")
     ] = False,
-    tflops: Annotated[float | None, typer.Option(min=1e-3, help="What the card sustains, if not at hand.")] = None,
+    tflops: Annotated[float | None, typer.Option(min=1e-3, help="TFLOP/s of a card that is not at hand.")] = None,
     timed: Annotated[bool, typer.Option("--time/--no-time", help="Time training on the device at hand.")] = True,
-    apply: Annotated[Path | None, typer.Option("--apply", help="Write the experiment with these settings.")] = None,
+    apply: Annotated[
+        Path | None, typer.Option("--apply", help="Write the experiment with these settings, as YAML.")
+    ] = None,
     as_json: Json = False,
     assignments: Set = None,
 ) -> None:

@@ -22,7 +22,7 @@ def rollout(
     steps: Steps = None,
     part: Annotated[
         list[str] | None,
-        typer.Option(help="Of sequences: train, validation or test; repeats. [default: validation and test]"),
+        typer.Option(help="Of sequences: train, validation or test; repeats (default: validation and test)."),
     ] = None,
     output: Output = None,
     tile: Tile = None,
