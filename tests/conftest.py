@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 from weatherml.config import parse_member
+from weatherml.data.child import spared
 from weatherml.data.prepare import prepare
 from weatherml.sources import SOURCES
 from weatherml.sources.world.terrain import MAPPING
@@ -20,6 +21,13 @@ START = np.datetime64("2024-06-01T00:00:00", "s")
 UNITS = {"t2m": "K", "u10": "m s-1", "v10": "m s-1", "refc": "dBZ", "tracer": "1"}
 Fields = dict[str, np.ndarray]
 WriteNetCDF = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_decoder() -> Iterator[None]:
+    """NetCDF files are read in one process for all tests: starting one for each takes minutes."""
+    with spared():
+        yield
 
 
 @pytest.fixture(scope="session")
