@@ -43,7 +43,7 @@ def plan(
     import json
 
     from weatherml.config import dump
-    from weatherml.files import refuse_existing, write_text
+    from weatherml.files import output_lock, refuse_existing, write_text
     from weatherml.run.experiment import resolve
     from weatherml.train.planning.report import Request, report
     from weatherml.train.planning.search import Budget, without_pooling
@@ -65,7 +65,8 @@ def plan(
     )
     found = report(request)
     if apply is not None:
-        write_text(apply, dump(found.fit.applied(request.experiment).settings()))
+        with output_lock(apply):
+            write_text(apply, dump(found.fit.applied(request.experiment).settings()))
         say(f"experiment: {apply}; train it with `wml train --config {apply}`")
     if as_json:
         print(json.dumps(found.table()))

@@ -13,7 +13,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 from tests.verify.conftest import HOUR, START, forecast_dataset
-from weatherml.errors import MissingInputError, UsageError, WMLError
+from weatherml.errors import MissingInputError, OutputError, UsageError, WMLError
 from weatherml.variables import TABLE
 from weatherml.verify.colors import NWS_COLORS
 from weatherml.verify.plot import View, draw, read_scenes
@@ -88,6 +88,14 @@ def test_kinds_of_pictures(ensemble: Path, tmp_path: Path) -> None:
         draw(scenes, tmp_path / "map.docx")
     draw(scenes, tmp_path / "map.svg")
     assert "<svg" in (tmp_path / "map.svg").read_text()
+
+
+def test_a_folder_is_made_and_a_file_in_its_place_is_told(ensemble: Path, tmp_path: Path) -> None:
+    scenes = read_scenes(ensemble, View())
+    draw(scenes, tmp_path / "new" / "p.png")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["p.png"]
+    with pytest.raises(OutputError, match=r"p\.png/q\.png: cannot be written"):
+        draw(scenes, tmp_path / "new" / "p.png" / "q.png")
 
 
 def test_a_probability_needs_a_threshold(ensemble: Path) -> None:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from weatherml.errors import UsageError
-from weatherml.files import replacing
+from weatherml.files import output_lock, replacing
 from weatherml.grid import Grid
 from weatherml.verify.colors import Scale, field_scale
 from weatherml.verify.plot.scenes import Scenes
@@ -37,6 +37,7 @@ def draw(scenes: Scenes, output: Path, *, lines: Sequence[Line] = ()) -> None:
 
     Raises:
         UsageError: another ending, or no ffmpeg.
+        OutputError: it cannot be written there.
     """
     figure = Figure(figsize=_size(scenes), dpi=120, layout="constrained")
     kinds = [*figure.canvas.get_supported_filetypes(), *(ending.removeprefix(".") for ending in MOVING)]
@@ -46,7 +47,7 @@ def draw(scenes: Scenes, output: Path, *, lines: Sequence[Line] = ()) -> None:
     if kind == "mp4" and not FFMpegWriter.isAvailable():
         raise UsageError(f"{output}: ffmpeg is not installed; write a .gif")
     images = _panels(figure, scenes, [*coast_lines(scenes.land), *lines])
-    with replacing(output) as file:
+    with output_lock(output), replacing(output) as file:
         if output.suffix in MOVING:
             _animate(figure, images, scenes, file, kind)
         else:
