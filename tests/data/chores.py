@@ -13,7 +13,7 @@ def pids(count: int) -> Iterator[int]:
     yield from [os.getpid()] * count
 
 
-def die(number: int) -> Iterator[str]:
+def die(number: int, *_: object) -> Iterator[str]:
     yield "alive"
     os.kill(os.getpid(), number)
 

@@ -6,14 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.data.chores import die, fail, pids, sleep
 from weatherml.data.child import SPARE, CrashError, spared, stream
-from weatherml.data.opening import opened
+from weatherml.data.opening import opened, require_opens
 from weatherml.errors import BadDataError, TemporaryError
 from weatherml.sources.base import Source
 from weatherml.sources.netcdf import NetCDF
@@ -46,6 +49,24 @@ def test_results_stream_and_nothing_is_left() -> None:
     assert psutil.pid_exists(pid)
     abandoned.close()
     assert not any(psutil.pid_exists(each) for each in {pid, *found})
+
+
+def test_one_that_does_not_answer_is_ended() -> None:
+    waiting = stream(sleep, longest_s=5)
+    pid = next(waiting)
+    began = time.monotonic()
+    with pytest.raises(CrashError):
+        next(waiting)
+    assert 4 < time.monotonic() - began < LONGEST_S
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_file_that_crashes_hdf5_is_named_and_others_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "none.nc").write_bytes(b"no NetCDF")
+    require_opens(tmp_path / "none.nc")  # what it is instead, its reader says
+    monkeypatch.setattr("weatherml.data.opening._look", partial(die, signal.SIGSEGV))
+    with pytest.raises(BadDataError, match=r"none\.nc: opening it crashed or stalled HDF5; fetch or write it again"):
+        require_opens(tmp_path / "none.nc")
 
 
 def test_those_that_are_spared_are_used_again_while_they_live() -> None:

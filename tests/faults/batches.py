@@ -24,7 +24,9 @@ MOST_SECONDS = 60.0
 """Of one case, as the clock on the wall counts, averaged over the batch: what sleeps for ever is ended too."""
 SIZE = 25
 DOCUMENTED = {0, 2, *(kind.exit_code for kind in WMLError.__subclasses__())} - {1}
-OUT_OF_MEMORY = re.compile("MemoryError|Unable to allocate|bad_alloc|out of memory|not enough memory", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(
+    "MemoryError|(unable to|not|n't) allocate|bad_alloc|out of memory|not enough memory", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,11 +40,13 @@ class Payload:
         make: writes it into a folder that holds copies of the sound world.
         command: what is made to read it.
         harmless: it may also be read, without harm.
+        writes: what it writes in beside what it makes.
     """
 
     make: Maker
     command: str
     harmless: bool = False
+    writes: tuple[str, ...] = ()
 
 
 class Trap:
@@ -56,16 +58,17 @@ class Trap:
 
 def pickled(name: str) -> Maker:
     """A pickle in place of a file."""
-    return lambda folder: _replace(folder / name, pickle.dumps(Trap()))
+    return lambda folder: replace(folder / name, pickle.dumps(Trap()))
 
 
 def written(name: str, content: bytes | str) -> Maker:
     """Some content in place of a file."""
-    return lambda folder: _replace(folder / name, content.encode() if isinstance(content, str) else content)
+    return lambda folder: replace(folder / name, content.encode() if isinstance(content, str) else content)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)  # a link to the sound one
+def replace(path: Path, content: bytes) -> None:
+    """Write a file anew; the sound one that it was a link to stays as it is."""
+    path.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 
@@ -254,7 +257,7 @@ def marker(kind: str) -> Maker:
         path = folder / "d.zarr" / "complete.json"
         found = json.loads(path.read_text())
         found["metadata"] = {ESCAPES[kind]: "0" * 64}
-        _replace(path, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
+        replace(path, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
 
     return make
 
@@ -263,7 +266,7 @@ def checkpoint_names(folder: Path) -> None:
     """A checkpoint that names files outside."""
     path = folder / "r" / "checkpoints" / "best" / "checkpoint.json"
     path = next(iter(path.parent.glob("*.json")))
-    _replace(path, json.dumps(json.loads(path.read_text()) | {"files": {"../../../../canary": "0"}}).encode())
+    replace(path, json.dumps(json.loads(path.read_text()) | {"files": {"../../../../canary": "0"}}).encode())
 
 
 def outward_link(name: str, target: str) -> Maker:
@@ -286,7 +289,6 @@ def configured(text: str) -> Maker:
 
 LAUGHS = "\n".join(["a0: &a0 [lol]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12))])
 DEEP = 100_000
-PREPARE = "tests.faults.test_fuzz:read_all"
 READ_CONFIG = "train --config x.yaml --data absent.zarr --run x --device cpu"
 READ_SOURCE = "prepare netcdf --config x.yaml --input a.nc --output o.zarr --dry-run"
 READ_NETCDF = "prepare netcdf --input x.nc --output o.zarr"

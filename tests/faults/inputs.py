@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.archive_server import sidecar
 from tests.faults.commands import Commands
 from tests.faults.outputs import COMMANDS
+from tests.faults.served import KEYS
 
 eccodes = pytest.importorskip("eccodes")
 
@@ -23,6 +25,7 @@ SHAPE = (12, 16)
 def furnish(wml: Commands, world: Path, write_netcdf: Any) -> Path:
     """Put an input of every kind beside the dataset, run and forecast of the world."""
     write_grib(world / "a.grib2")
+    write_archive(world / "archive")
     write_netcdf(world / "a.nc", hours=6, shape=(10, 12))
     with xr.open_dataset(world / "a.nc", engine="netcdf4", decode_times=False) as dataset:
         dataset.to_netcdf(world / "classic.nc", format="NETCDF3_CLASSIC")
@@ -38,6 +41,16 @@ def write_grib(path: Path, hours: int = 3) -> Path:
     rng = np.random.default_rng(0)
     path.write_bytes(b"".join(message(hour, name, rng) for hour in range(hours) for name in NAMES))
     return path
+
+
+def write_archive(folder: Path) -> None:
+    """The same hours as a public bucket has them, each with its index."""
+    rng = np.random.default_rng(0)
+    for hour, key in enumerate(KEYS):
+        content = b"".join(message(hour, name, rng) for name in NAMES)
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(content)
+        (folder / f"{key}.idx").write_bytes(sidecar(content))
 
 
 def message(hour: int, name: str, rng: np.random.Generator) -> bytes:

@@ -11,21 +11,26 @@ import pytest
 
 from tests.faults.batches import Case, Outcome, ends
 from tests.faults.commands import Commands
-from tests.faults.hostile import CANARY, OUTSIDE, PAYLOADS
+from tests.faults.hostile import CANARY, OUTSIDE
+from tests.faults.hostile import PAYLOADS as PLAIN
+from tests.faults.resealed import RESEALED
 
-INPUTS = ("d.zarr", "r", "f.zarr", "a.nc", "a.grib2")
+PAYLOADS = PLAIN | RESEALED
+INPUTS = ("d.zarr", "r", "f.zarr", "a.nc", "a.grib2", "b.safetensors")
 OUTPUTS = ("o.zarr", "ev", "o.safetensors", "x", ".o.zarr", ".ev", ".o.safetensors", ".x")
 """What a command may write, and what its name begins with while it is unfinished."""
 
 
 def laid_out(name: str, sound: Path, root: Path) -> Case:
-    """A folder with links to the sound files, of which the payload replaces some."""
+    """A folder with links to the sound files that the command names, of which the payload replaces some."""
     folder = root / "inside"
     folder.mkdir(parents=True)
-    for each in INPUTS:
-        copy = shutil.copytree if (sound / each).is_dir() else shutil.copyfile
-        options = {"copy_function": os.link} if (sound / each).is_dir() else {}
-        copy(sound / each, folder / each, **options)  # type: ignore[operator]
+    for each in set(INPUTS) & set(PAYLOADS[name].command.split()):
+        if (sound / each).is_dir():
+            copy = shutil.copy2 if each in PAYLOADS[name].writes else os.link
+            shutil.copytree(sound / each, folder / each, copy_function=copy)
+        else:
+            shutil.copyfile(sound / each, folder / each)
     PAYLOADS[name].make(folder)
     return Case(name=name, folder=str(folder), arguments=PAYLOADS[name].command.split())
 
@@ -62,5 +67,5 @@ def test_no_harm(name: str, ended: dict[str, tuple[Outcome, set[str]]]) -> None:
     assert outcome.code != 0 or PAYLOADS[name].harmless
     assert not any(CANARY in each for each in changed)
     assert all(each.startswith("inside/") for each in changed)
-    assert all(any(part.startswith(output) for output in OUTPUTS) for part in parts)
+    assert all(any(part.startswith(output) for output in (*OUTPUTS, *PAYLOADS[name].writes)) for part in parts)
     assert not OUTSIDE.exists()

@@ -36,8 +36,12 @@ ENVIRONMENT = {
 """Of processes that decode."""
 
 
+LONGEST_S = 600.0
+"""For one answer: HDF5 may loop for ever over a damaged header."""
+
+
 class CrashError(Exception):
-    """The process died before it was done."""
+    """The process died before it was done, or did not answer."""
 
 
 class Child:
@@ -60,16 +64,18 @@ class Child:
             )
         self.idle = True
 
-    def run(self, function: Callable[..., Iterator[Result]], *arguments: Any) -> Iterator[Result]:
+    def run(
+        self, function: Callable[..., Iterator[Result]], *arguments: Any, longest_s: float = LONGEST_S
+    ) -> Iterator[Result]:
         """What `function` yields there; one result waits while another is made.
 
         Raises:
-            CrashError: the process died.
+            CrashError: the process died, or took longer than `longest_s` for an answer.
         """
         self.idle = False
         with _crashing():
             self.connection.send((function, arguments))
-        while (answer := self._answer())[0] != "end":
+        while (answer := self._answer(longest_s))[0] != "end":
             kind, value = answer
             if kind == "result":
                 yield value
@@ -78,8 +84,10 @@ class Child:
             else:
                 raise value
 
-    def _answer(self) -> Answer:
+    def _answer(self, longest_s: float) -> Answer:
         with _crashing():
+            if not self.connection.poll(longest_s):
+                raise CrashError
             answer: Answer = self.connection.recv()
         self.idle = answer[0] in ("end", "error")
         return answer
@@ -118,7 +126,9 @@ def spared() -> Iterator[None]:
             child.end()
 
 
-def stream(function: Callable[..., Iterator[Result]], *arguments: Any) -> Iterator[Result]:
+def stream(
+    function: Callable[..., Iterator[Result]], *arguments: Any, longest_s: float = LONGEST_S
+) -> Iterator[Result]:
     """What `function` yields, in a process of its own.
 
     Warnings are given here, and errors raised here, with what they were there as a note.
@@ -126,9 +136,10 @@ def stream(function: Callable[..., Iterator[Result]], *arguments: Any) -> Iterat
     Args:
         function: of a module that can be imported.
         *arguments: picklable, as the results are.
+        longest_s: for one result.
 
     Raises:
-        CrashError: the process died.
+        CrashError: the process died, or took longer.
     """
     if os.name != "posix":  # no descriptors to hand down
         yield from function(*arguments)
@@ -136,7 +147,7 @@ def stream(function: Callable[..., Iterator[Result]], *arguments: Any) -> Iterat
     spare = SPARE.get()
     child = _waiting(spare) or Child()
     try:
-        yield from child.run(function, *arguments)
+        yield from child.run(function, *arguments, longest_s=longest_s)
     finally:
         if spare is not None and child.idle:
             spare.append(child)

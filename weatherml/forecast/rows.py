@@ -127,7 +127,7 @@ def smaller_batch(batch: int, rows: Rows) -> int:
     """
     if batch == 1:
         raise UnavailableError(
-            f"{rows.roller.device}: one step does not fit in its memory; take smaller tiles with --tile, or another --device"
+            f"{rows.roller.device}: one step does not fit in its memory; take smaller --tile, or another --device"
         ) from None
     logger.warning("out of memory: going on with %d forecasts at a time instead of %d", batch // 2, batch)
     torch.cuda.empty_cache()

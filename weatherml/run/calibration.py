@@ -11,6 +11,8 @@ from weatherml.errors import BadDataError
 from weatherml.seal import content, read_description, write_description
 
 FILE = "calibration.json"
+HOTTEST = 10
+"""A bound on what is read; fits lie near 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,9 @@ class Calibration:
             BadDataError: settings that do not read.
         """
         try:
-            return cls(**known | {"temperature": tuple(known["temperature"])})
-        except (KeyError, TypeError) as error:
+            fit = cls(**known | {"temperature": tuple(map(float, known["temperature"]))})
+            if not all(0 < each <= HOTTEST for each in fit.temperature):
+                raise ValueError(f"temperature {fit.temperature} is not between 0 and {HOTTEST}")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadDataError(f"{path}: no calibration ({error}); remove it, or train again") from None
+        return fit

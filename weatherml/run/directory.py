@@ -176,19 +176,40 @@ class Run:
 
     def learnt_model(self, sampler: Sampler | None = None) -> Model:
         """The same with its spread as it was learnt."""
+        weights = self.weights() if self.learns else {}
         model = self.build_model(sampler)
-        if self.learns:
-            load_weights(model, self.best().average, self.path)
+        if weights:
+            model.load_state_dict(weights)
         return model.eval()
+
+    def weights(self) -> checkpoint.Weights:
+        """Those to forecast with, held against the model before a byte of it is reserved.
+
+        Raises:
+            MissingInputError: nothing was saved yet.
+            BadDataError: of another configuration: a stranger's may ask for any size.
+        """
+        found = self.best().average
+        try:
+            with torch.device("meta"):
+                model = self.experiment.model.build(self.lineage.model_shape(self.experiment))
+        except RuntimeError as error:  # of sizes beyond what can be counted
+            raise BadDataError(f"{self.path}: no such model can be built ({error}); train again") from None
+        require_fitting(model, found, self.path)
+        return found
 
     def _calibrate(self, model: GenerativeModel, sampler: Sampler | None) -> None:
         fit = self.calibration()
         if fit is None:
             return
-        if fit.sampler == (sampler.settings() if sampler else None):
-            model.temperature.copy_(torch.tensor(fit.temperature).view(-1, 1, 1))
-        else:
+        if fit.sampler != (sampler.settings() if sampler else None):
             logger.warning("%s: calibrated for another sampler; the spread is as it was learnt", self.path)
+        elif len(fit.temperature) != len(model.temperature):
+            raise BadDataError(
+                f"{self.path}: {len(fit.temperature)} temperatures for {len(model.temperature)}; {REFIT}"
+            )
+        else:
+            model.temperature.copy_(torch.tensor(fit.temperature).view(-1, 1, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,9 +243,7 @@ class BundledRun(Run):
         if not {"state", "step"} <= self.status().keys():
             raise BadDataError(f"{self.path}: its status lacks the state or step; make it again with `wml export`")
         self.calibration()
-        with torch.device("meta"):  # before a byte is reserved: a stranger's file may ask for any size
-            model = self.experiment.model.build(self.lineage.model_shape(self.experiment))
-        require_fitting(model, self.best().average, self.path)
+        self.weights()
 
 
 def load_weights(model: Model, weights: checkpoint.Weights, path: Path) -> None:

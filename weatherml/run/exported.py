@@ -16,7 +16,7 @@ from weatherml.data.store import Dataset
 from weatherml.data.stores import open_data
 from weatherml.errors import BadDataError, UsageError
 from weatherml.run.bundle import GRID, STATIC, STATISTICS, SUFFIX, WEIGHTS, Bundle, Tensors, write_bundle
-from weatherml.run.directory import BundledRun, Run, open_run, require_fitting
+from weatherml.run.directory import BundledRun, Run, open_run
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +49,6 @@ def export_bundle(run: Path, output: Path, *, data: Path | None = None, overwrit
 def bundle_of(run: Run, dataset: Dataset | SequenceDataset | None) -> Bundle:
     """What a run's bundle holds; with a dataset also where the points of the grid lie."""
     saved = run.best() if run.learns else None
-    if saved:
-        with torch.device("meta"):
-            model = run.build_model()
-        require_fitting(model, saved.average, run.path)
     lineage = run.lineage.settings()
     statistics = lineage.pop("statistics")
     fit = run.calibration()
@@ -68,7 +64,7 @@ def bundle_of(run: Run, dataset: Dataset | SequenceDataset | None) -> Bundle:
         "grid": {"kind": dataset.grid.kind, "mapping": dataset.grid.mapping} if dataset else None,
     }
     tensors = _named(STATISTICS, {name: torch.tensor(row, dtype=torch.float64) for name, row in statistics.items()})
-    tensors |= _named(WEIGHTS, saved.average if saved else {})
+    tensors |= _named(WEIGHTS, run.weights() if saved else {})
     return Bundle(document=document, tensors=tensors | (_geometry(dataset) if dataset else {}))
 
 
