@@ -8,8 +8,10 @@ cd "$(dirname "$0")/.."
 
 ruff check .
 ruff format --check .
-mypy
 lint-imports
 bash scripts/audit.sh
+mypy &  # beside the tests, which do not always keep two cores busy
+types=$!
 # two processes share two cores: one thread each
 OMP_NUM_THREADS=1 python -m pytest -n "${WML_TEST_WORKERS:-2}" -m "not slow" "$@"
+wait "$types"

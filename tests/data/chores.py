@@ -6,6 +6,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 
 def pids(count: int) -> Iterator[int]:
@@ -26,4 +27,8 @@ def fail(error: Exception) -> Iterator[str]:
 
 def sleep() -> Iterator[int]:
     yield os.getpid()
-    time.sleep(1000)
+    time.sleep(100)
+
+
+def where() -> Iterator[str]:
+    yield str(Path.cwd())

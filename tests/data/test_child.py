@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.data.chores import die, fail, pids, sleep
+from tests.data.chores import die, fail, pids, sleep, where
 from weatherml.data.child import SPARE, CrashError, spared, stream
 from weatherml.data.opening import opened, require_opens
 from weatherml.errors import BadDataError, TemporaryError
@@ -49,6 +49,13 @@ def test_results_stream_and_nothing_is_left() -> None:
     assert psutil.pid_exists(pid)
     abandoned.close()
     assert not any(psutil.pid_exists(each) for each in {pid, *found})
+
+
+def test_paths_mean_the_same_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with spared():
+        for folder in (tmp_path, tmp_path.parent):
+            monkeypatch.chdir(folder)
+            assert list(stream(where)) == [str(folder)]
 
 
 def test_one_that_does_not_answer_is_ended() -> None:
@@ -119,7 +126,8 @@ def test_opening_a_file_that_crashes_the_library() -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, -15), (signal.SIGINT, 130)])
 def test_it_ends_with_its_parent_and_in_silence(number: int, code: int) -> None:
     program = (
-        "import sys; from tests.data.chores import sleep; from weatherml.data.child import stream\n"
+        "import signal, sys; from tests.data.chores import sleep; from weatherml.data.child import stream\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it\n"
         "try:\n"
         "    for pid in stream(sleep): print(pid, flush=True)\n"
         "except KeyboardInterrupt: sys.exit(130)\n"

@@ -58,7 +58,7 @@ def alone(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return run
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def test_two_processes_learn_what_one_does(alone: Path, small_dataset: Path, tmp_path: Path, strategy: str) -> None:
     """Each takes two of the four microbatches; weights, average and loss agree, and one of them wrote."""
     run = tmp_path / "run"

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any, TypeVar
 
@@ -74,7 +75,7 @@ class Child:
         """
         self.idle = False
         with _crashing():
-            self.connection.send((function, arguments))
+            self.connection.send((Path.cwd(), function, arguments))
         while (answer := self._answer(longest_s))[0] != "end":
             kind, value = answer
             if kind == "result":
@@ -188,7 +189,8 @@ def _end_with_parent() -> None:
 def _answers(connection: Connection) -> Iterator[Answer]:
     """To the next request."""
     try:
-        function, arguments = connection.recv()
+        folder, function, arguments = connection.recv()
+        os.chdir(folder)  # paths mean the same here as there
         for result in function(*arguments):
             yield "result", result
     except Exception as error:  # noqa: BLE001 - raised in the parent
