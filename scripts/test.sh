@@ -12,6 +12,6 @@ lint-imports
 bash scripts/audit.sh
 mypy &  # beside the tests, which do not always keep two cores busy
 types=$!
-# two processes share two cores: one thread each
-OMP_NUM_THREADS=1 python -m pytest -n "${WML_TEST_WORKERS:-2}" -m "not slow" "$@"
+# one thread each on two cores; three, since tests wait for processes and servers of theirs
+OMP_NUM_THREADS=1 python -m pytest -n "${WML_TEST_WORKERS:-3}" -m "not slow" "$@"
 wait "$types"

@@ -141,7 +141,7 @@ def test_killed_while_it_is_extended(tmp_path: Path, netcdf: Path, monkeypatch: 
     with monkeypatch.context() as patch:
         calls = killing(patch, at=10**9)
         upto(80, netcdf, Path(shutil.copytree(old, tmp_path / "count.zarr")))
-    for at in [*range(0, len(calls) - 2, 11), len(calls) - 2]:
+    for at in [*range(0, len(calls) - 2, 23), len(calls) - 2]:
         output = Path(shutil.copytree(old, tmp_path / f"{at}.zarr"))
         with monkeypatch.context() as patch:
             killing(patch, at=at)

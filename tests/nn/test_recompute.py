@@ -141,6 +141,7 @@ def costs(level: Checkpointing) -> tuple[int, int]:
         return peak, int(counter.get_total_flops())
 
 
+@pytest.mark.slow  # the tracker of memory takes a minute
 def test_each_level_takes_less_memory_and_no_convolution_is_computed_again_for_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
