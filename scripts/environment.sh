@@ -11,6 +11,7 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 # shellcheck disable=SC1091
 . "$venv/bin/activate"
+unset PYTHONDONTWRITEBYTECODE  # the many commands that a script starts would compile everything each time
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     extra=""
     [ "${1:-base}" = dev ] && extra="[dev]"

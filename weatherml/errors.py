@@ -64,3 +64,15 @@ class StoppedError(WMLError):
     def __init__(self, message: str, *, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+WORDLESS = (LookupError, TypeError, AttributeError)
+"""Errors whose words say little without their kind."""
+
+
+def reason(error: BaseException) -> str:
+    """What an error of another library says, in one short line."""
+    words, kind = " ".join(str(error).split())[:200], type(error).__name__
+    if isinstance(error, WORDLESS):
+        return f"{kind}: {words}"
+    return words or kind

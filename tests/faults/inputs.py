@@ -33,6 +33,10 @@ def furnish(wml: Commands, world: Path, write_netcdf: Any) -> Path:
     assert wml.run("export --run r --output b.safetensors", world) == 0, wml.printed
     assert wml.run(COMMANDS["netcdf"][0], world) == 0, wml.printed
     shutil.copyfile(world / "r" / "config.yaml", world / "c.yaml")
+    with xr.open_zarr(world / "f.zarr") as store:
+        theirs = store[["t2m"]].drop_encoding().load()
+    theirs.attrs = {}
+    theirs.to_netcdf(world / "theirs.nc", engine="netcdf4", encoding={"t2m": {"zlib": True}})
     return world
 
 

@@ -242,6 +242,9 @@ PROGRESS: dict[str, tuple[str, object]] = {
     "progress of a list": ("progress", [1]),
     "losses of words": ("progress.losses", ["x"]),
     "losses of a number": ("progress.losses", 1),
+    "sums of words": ("progress.sums", ["x"]),
+    "sums of a number": ("progress.sums", 1),
+    "sums of another shape": ("progress.sums", [[[1.0, 2.0, 3.0]]]),
     "no pieces": ("progress.pieces", 0),
     "pieces of words": ("progress.pieces", "x"),
 }

@@ -80,6 +80,9 @@ KINDS = {
     "forecast": Kind(subject="f.zarr", command="inspect f.zarr --deep --json", share=4),
     "forecast, NetCDF": Kind(subject="f.nc", command="inspect f.nc --json", share=4),
     "forecast to score": Kind(subject="f.zarr", command="f.zarr ../d.zarr", entry=f"{ENTRIES}read_forecast", share=4),
+    "forecast of others": Kind(
+        subject="theirs.nc", command="theirs.nc ../d.zarr", entry=f"{ENTRIES}read_forecast", share=4
+    ),
     "forecast to evaluate": Kind(subject="f.zarr", command="evaluate f.zarr --truth ../d.zarr --output ev"),
     "run": Kind(subject="r", files="*.*", command="inspect r --json", share=4),
     "training curves": Kind(subject="r", files="metrics.jsonl", command="r p.svg", entry=f"{ENTRIES}draw_curves"),

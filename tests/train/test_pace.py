@@ -10,7 +10,7 @@ import pytest
 from weatherml.run.experiment import resolve
 from weatherml.train import watch
 from weatherml.train.trainer import train
-from weatherml.train.watch import Pace
+from weatherml.train.watch import Meetings, Pace
 
 
 class Clock:
@@ -72,3 +72,21 @@ def test_steps_that_will_cost_more_later_are_fewer(clock: Clock) -> None:
         clock.now += 3.0 if step <= 10 else 0.5
         found.append(pace.steps(step))
     assert found.index(40 + 120) == 39
+
+
+@pytest.mark.parametrize(("seconds", "apart"), [(0.01, 20), (0.5, 10), (2.0, 2), (60.0, 1)])
+def test_processes_meet_some_seconds_apart(clock: Clock, seconds: float, apart: int) -> None:
+    """From the second meeting on, when the pace is known: a signal is heard within 5 s, or a step."""
+    meetings, found = Meetings(7), []
+    for step in range(8, 60):
+        clock.now += seconds
+        if step >= meetings.next:
+            meetings.next = meetings.following(step)
+            found.append(meetings.next - step)
+    assert set(found) == {apart}
+
+
+def test_in_a_validation_they_meet_again_and_again(clock: Clock) -> None:
+    meetings = Meetings(0)
+    clock.now += 1.0
+    assert [meetings.following(20) for _ in range(3)] == [40, 21, 21]

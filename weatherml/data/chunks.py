@@ -16,7 +16,7 @@ from numcodecs import blosc
 
 from weatherml.data.packing import FILL
 from weatherml.data.shards import ABSENT, CRC_BYTES
-from weatherml.errors import BadDataError
+from weatherml.errors import BadDataError, reason
 
 Array = npt.NDArray[Any]
 Part = tuple[slice, ...]
@@ -54,8 +54,7 @@ def read_part(store: Path, array: zarr.Array[Any], part: Part) -> Array:
     except BadDataError:
         raise
     except Exception as error:  # noqa: BLE001 - codecs raise ValueError, RuntimeError and their own
-        reason = " ".join(str(error).split())[:200]
-        raise BadDataError(f"{store / array.path}: damaged ({reason}); make it again") from None
+        raise BadDataError(f"{store / array.path}: damaged ({reason(error)}); make it again") from None
 
 
 class PackedArray:

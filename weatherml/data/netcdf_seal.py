@@ -12,12 +12,12 @@ import hashlib
 import re
 import struct
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast, get_args
 
 from weatherml.errors import BadDataError
 
 Kind = Literal["forecast", "predictions"]
-KINDS: tuple[Kind, ...] = ("forecast", "predictions")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 LINE = "\n{kind:11} SHA-256 of all bytes before this line: {digest}\n"
 SEAL = re.compile(LINE.format(kind=f"({'|'.join(KINDS)})[ ]*", digest="([0-9a-f]{64})").encode())
 LENGTH = len(LINE.format(kind="", digest="0" * 64))
@@ -41,7 +41,7 @@ def sealed_as(path: Path) -> Kind | None:
         return None
     with path.open("rb") as file:
         found = _seal(file)
-    return next((kind for kind in KINDS if found and found[1] == kind.encode()), None)
+    return cast(Kind, found[1].decode()) if found else None
 
 
 def verify_seal(path: Path) -> bool:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from weatherml.errors import BadDataError
+from weatherml.errors import BadDataError, reason
 from weatherml.files import output_lock, refuse_existing, replacing, require_free, writing
 from weatherml.schema import KEY as SCHEMA
 from weatherml.schema import SCHEMAS, Description
@@ -95,8 +95,7 @@ def read_bundle(path: Path) -> Bundle:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
         told = document.pop("sha256")
     except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BadDataError(f"{path}: not a bundle ({reason}); make one with `wml export`") from None
+        raise BadDataError(f"{path}: not a bundle ({reason(error)}); make one with `wml export`") from None
     upgraded = SCHEMAS["bundle"].upgraded(document, path)
     if told != checksum(document, tensors):
         raise BadDataError(f"{path}: damaged, its checksum does not match; copy it again, or export it again")

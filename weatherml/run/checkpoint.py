@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from weatherml.errors import BadDataError
+from weatherml.errors import BadDataError, reason
 from weatherml.files import partial_path, publish, remove, writing
 from weatherml.seal import file_hashes, read_description, require_unchanged, write_description
 
@@ -110,7 +110,9 @@ def _require_plain(path: Path) -> None:
 def _reason(error: Exception) -> str:
     if str(error).startswith(REFUSED):
         return "the optimizer's state holds more than tensors and numbers"
-    return " ".join(str(error).split())[:200] or "no reason given"
+    if isinstance(error, MemoryError):
+        return "it claims to hold more than any memory does"
+    return reason(error)
 
 
 def steps(folder: Path) -> list[int]:

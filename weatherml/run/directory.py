@@ -16,7 +16,7 @@ import torch
 from weatherml.config import dump, parse, read_yaml
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
-from weatherml.errors import BadDataError, ConfigError, MissingInputError, UsageError
+from weatherml.errors import BadDataError, ConfigError, MissingInputError, UsageError, reason
 from weatherml.files import read_json_lines, write_json, write_text
 from weatherml.models.base import GenerativeModel, Model
 from weatherml.models.diffusion import DiffusionModel
@@ -361,8 +361,7 @@ def _read_directory(path: Path) -> Run:
         settings = read_yaml((path / "config.yaml").read_text(encoding="utf-8"), "config.yaml")
         run = Run(path=path, experiment=parse(Experiment, settings), lineage=_lineage(data))
     except Exception as error:  # noqa: BLE001 - whatever a flipped bit breaks in them
-        reason = " ".join(str(error).split())[:200]
-        raise BadDataError(f"{path}: its files do not read ({reason}); restore them or train again") from None
+        raise BadDataError(f"{path}: its files do not read ({reason(error)}); restore them or train again") from None
     return run
 
 
@@ -375,8 +374,9 @@ def _open_bundle(path: Path) -> BundledRun:
     except BadDataError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a stranger's settings break
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise BadDataError(f"{path}: its settings do not read ({reason}); make it again with `wml export`") from None
+        raise BadDataError(
+            f"{path}: its settings do not read ({reason(error)}); make it again with `wml export`"
+        ) from None
     return run
 
 

@@ -17,7 +17,7 @@ from weatherml.data.sequences.predictions import is_predictions, open_prediction
 from weatherml.data.sequences.store import KIND, SequenceDataset, open_sequences
 from weatherml.data.statistics import STATISTICS
 from weatherml.data.store import MARKER, Dataset, open_dataset, verify_marker
-from weatherml.errors import BadDataError, MissingInputError, WMLError
+from weatherml.errors import BadDataError, MissingInputError, WMLError, reason
 from weatherml.files import read_json, readable_size, tree_size
 from weatherml.run import checkpoint
 from weatherml.run.directory import is_run, open_run
@@ -45,8 +45,7 @@ def inspect(path: Path, *, deep: bool = False) -> Found:
     except (WMLError, PermissionError):
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file breaks what reads it in any way
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise BadDataError(f"{path}: damaged ({reason}); restore it, or make it again") from None
+        raise BadDataError(f"{path}: damaged ({reason(error)}); restore it, or make it again") from None
 
 
 def _described(path: Path, *, deep: bool) -> Found:

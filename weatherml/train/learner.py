@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.autograd.graph import save_on_cpu
 
-from weatherml.errors import BadDataError
+from weatherml.errors import BadDataError, reason
 from weatherml.fields import Batch
 from weatherml.models.base import Model
 from weatherml.nn.recompute import set_checkpointing
@@ -134,9 +134,8 @@ class Learner:
         try:
             self._load_optimizer(saved.optimizer)
         except (LookupError, TypeError, ValueError, AttributeError) as error:  # a stranger's state may hold anything
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise BadDataError(
-                f"{run.path}: the optimizer state of step {saved.step} does not fit ({reason}); {AGAIN}"
+                f"{run.path}: the optimizer state of step {saved.step} does not fit ({reason(error)}); {AGAIN}"
             ) from None
 
     def start_from(self, run: Run, other: Run) -> str:

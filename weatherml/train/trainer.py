@@ -18,7 +18,7 @@ from weatherml.data.store import Dataset
 from weatherml.errors import UnavailableError, WMLError
 from weatherml.fields import Batch
 from weatherml.files import output_lock, require_free, tree_size
-from weatherml.nn.tally import Tally, tallies
+from weatherml.nn.tally import Tally, restore, tallies
 from weatherml.run import checkpoint
 from weatherml.run.checkpoint import Checkpoint
 from weatherml.run.device import Device, pick_device
@@ -35,7 +35,17 @@ from weatherml.train.record import NoRecord, Progress, Record
 from weatherml.train.share import Share
 from weatherml.train.skill import Skill
 from weatherml.train.supply import open_selected, supply
-from weatherml.train.watch import LOG_EVERY, Display, Pace, Report, Stopwatch, no_display, peak_memory, run_log
+from weatherml.train.watch import (
+    LOG_EVERY,
+    Display,
+    Meetings,
+    Pace,
+    Report,
+    Stopwatch,
+    no_display,
+    peak_memory,
+    run_log,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +129,7 @@ class Trainer:
         if saved is not None:
             self.progress = Progress.of(saved, self.run.path)
             self.learner.restore(saved, self.run)
-            for tally, sums in zip(self.tallies, self.progress.sums, strict=False):  # earlier runs kept none
-                tally.sums.copy_(torch.tensor(sums))
+            restore(self.tallies, self.progress.sums, self.run.path)
         elif self.config.start is not None:
             other = open_run(self.config.start)
             logger.info("%s: %s", other.path, self.learner.start_from(self.run, other))
@@ -132,7 +141,7 @@ class Trainer:
         logger.info("%s", self.describe())
         self.require_room()
         self.record.status(state="running", steps=self.progress.steps, step=self.progress.step, error=None)
-        self.checkpoint_due = Stopwatch(self.config.checkpoint_minutes)
+        self.checkpoint_due, self.meetings = Stopwatch(self.config.checkpoint_minutes), Meetings(self.progress.step)
         with stop_request() as stop:
             if not self.progress.measured:
                 self.measure_skill(stop)
@@ -171,7 +180,8 @@ class Trainer:
                     self.roll_back()
                     return
                 self.watch(stop)
-                self.heed(stop)
+                if self.fabric.world_size == 1 or self.progress.step >= self.meetings.next:
+                    self.heed(stop)
 
     def beat(self) -> bool:
         """Whether this step ends with a look at what stands on the device: such looks wait for it, so they are few."""
@@ -266,13 +276,9 @@ class Trainer:
         return {f"loss/{name}": part for name, part in zip(self.run.lineage.names, parts.tolist(), strict=True)}
 
     def heed(self, stop: StopRequest) -> None:
-        """Save when it is time or a signal came; among several processes the first one says so, at the beats."""
-        several = self.fabric.world_size > 1
-        if several and not self.beat():
-            return
-        due, number = self.checkpoint_due.due(), stop.number
-        if several:
-            due, number = self.fabric.broadcast((due, number))
+        """Save when it is time or a signal came; among several processes the first one says so."""
+        found = self.checkpoint_due.due(), stop.number, self.meetings.following(self.progress.step)
+        due, number, self.meetings.next = self.fabric.broadcast(found)
         if due or number is not None:
             self.save()
         if number is not None:

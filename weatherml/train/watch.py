@@ -125,6 +125,30 @@ class Stopwatch:
         return True
 
 
+class Meetings:
+    """Steps, some seconds apart, at which several processes hear from the first whether to save or to stop.
+
+    Args:
+        step: the first of them.
+
+    Attributes:
+        next: the same in all processes, since the first one says it.
+    """
+
+    SECONDS, MOST_STEPS = 5.0, LOG_EVERY
+
+    def __init__(self, step: int) -> None:
+        self.next = self.last = step
+        self.time = time.monotonic()
+
+    def following(self, step: int) -> int:
+        """The step of the meeting after this one at `step`, by the pace since the last."""
+        now = time.monotonic()
+        steps, seconds = step - self.last, now - self.time
+        self.last, self.time = step, now
+        return step + min(self.MOST_STEPS, max(1, int(steps * self.SECONDS / max(seconds, 1e-9))))
+
+
 class Pace:
     """Turns a length in minutes into a number of steps, once, from the pace of the first ones.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from weatherml.errors import BadDataError, WMLError
+from weatherml.errors import BadDataError, WMLError, reason
 from weatherml.grid import MOST_POINTS, Grid
 from weatherml.sources.cf.channels import Channel, Chosen, find_channels, find_statics
 from weatherml.sources.cf.dimensions import find_roles
@@ -63,7 +63,7 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
     except (WMLError, PermissionError):
         raise
     except Exception as error:  # noqa: BLE001 - a broken file breaks netCDF4, zarr and xarray in any way
-        raise BadDataError(f"{path}: not readable ({_line(error)}); fetch or write it again") from None
+        raise BadDataError(f"{path}: not readable ({reason(error)}); fetch or write it again") from None
 
 
 def _check_axes(dataset: xr.Dataset) -> None:
@@ -100,10 +100,6 @@ def _check_classic(path: Path) -> None:
         netcdf_file(path, mmap=True).close()  # maps every variable, reads none
     except (ValueError, TypeError, MemoryError):  # a header may claim any length
         raise ValueError("it ends before its last variable does") from None
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +150,7 @@ class Layout:
         try:
             return np.asarray(field.squeeze([dim for dim in field.dims if dim not in order]).transpose(*order).values)
         except Exception as error:  # noqa: BLE001 - codecs raise ValueError, RuntimeError and their own
-            raise BadDataError(f"{self.path}: {at}: {_line(error)}; fetch or write it again") from None
+            raise BadDataError(f"{self.path}: {at}: {reason(error)}; fetch or write it again") from None
 
 
 def read_layout(path: Path, chosen: Chosen | None) -> Layout:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from weatherml.errors import BadDataError
+from weatherml.errors import BadDataError, reason
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,8 +28,8 @@ def read_times(path: Path, dataset: xr.Dataset, dim: str) -> Array:
         times = _decoded(dataset, dim)
     except (ValueError, OverflowError) as error:
         calendar = dataset[dim].attrs.get("calendar", "standard")
-        reason = " ".join(str(error).split())[:200]
-        raise BadDataError(f"{path}: {dim} in calendar {calendar!r} has no UTC times ({reason}); convert it") from None
+        what = f"{dim} in calendar {calendar!r} has no UTC times ({reason(error)})"
+        raise BadDataError(f"{path}: {what}; convert it") from None
     _check_order(path, times)
     return times
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from weatherml.errors import BadDataError
+from weatherml.errors import BadDataError, reason
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -61,7 +61,7 @@ def _decoded(path: Path, dataset: xr.Dataset, dim: str) -> Array:
     try:
         decoded = xr.decode_cf(dataset[[dim]])[dim]
     except (ValueError, OverflowError) as error:
-        raise BadDataError(f"{path}: {dim}: {' '.join(str(error).split())[:200]}; mend its units") from None
+        raise BadDataError(f"{path}: {dim}: {reason(error)}; mend its units") from None
     return _month(decoded.dt.year.values, decoded.dt.month.values)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from weatherml.errors import BadDataError
+from weatherml.errors import BadDataError, reason
 from weatherml.registry import suggest
 from weatherml.sources.climate.calendar import is_annual
 
@@ -35,7 +35,7 @@ def read_annual(path: Path, column: str, where: Mapping[str, str]) -> tuple[Arra
     try:
         table = pd.read_csv(path)
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
-        raise BadDataError(f"{path}: not readable ({' '.join(str(error).split())[:200]}); give CSV") from None
+        raise BadDataError(f"{path}: not readable ({reason(error)}); give CSV") from None
     series = _row(path, table, where) if where else _column(path, table, column)
     years, values = (pd.to_numeric(part, errors="coerce").to_numpy(np.float64) for part in series)
     known = np.isfinite(years) & np.isfinite(values)

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from weatherml.errors import BadDataError, ConfigError
+from weatherml.errors import BadDataError, ConfigError, reason
 from weatherml.files import read_json
 from weatherml.registry import suggest
 from weatherml.sources import cf
@@ -126,8 +126,8 @@ def _numpy(path: Path, name: str, load: Callable[[], Loaded]) -> Loaded:
     try:
         return load()
     except BROKEN as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BadDataError(f"{path}: {name} is not readable ({reason}); write it again with numpy.save") from None
+        what = f"{name} is not readable ({reason(error)})"
+        raise BadDataError(f"{path}: {what}; write it again with numpy.save") from None
 
 
 def require(path: Path, name: str, known: Collection[str] | Any) -> str:

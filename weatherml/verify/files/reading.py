@@ -17,7 +17,7 @@ from weatherml.data.layout import MAPPING
 from weatherml.data.netcdf_seal import sealed_as, verify_seal
 from weatherml.data.opening import require_opens
 from weatherml.data.store import MARKER
-from weatherml.errors import BadDataError, MissingInputError
+from weatherml.errors import BadDataError, MissingInputError, reason
 from weatherml.grid import Grid, Kind
 
 Array = npt.NDArray[Any]
@@ -52,7 +52,7 @@ def open_file(path: Path, *, whole: bool = False) -> xr.Dataset:
             warnings.filterwarnings("ignore", message="Object at .* is not recognized")
             return xr.open_dataset(path, engine=engine, chunks=None, cache=False, decode_timedelta=False)
     except Exception as error:  # noqa: BLE001 - a damaged file makes its library raise anything
-        raise BadDataError(f"{path}: cannot be opened ({_one_line(error)}); give zarr or NetCDF") from None
+        raise BadDataError(f"{path}: cannot be opened ({reason(error)}); give zarr or NetCDF") from None
 
 
 def load(array: xr.DataArray, along: str, labels: Sequence[Any], path: Path) -> Array:
@@ -64,9 +64,9 @@ def load(array: xr.DataArray, along: str, labels: Sequence[Any], path: Path) -> 
     try:
         return np.asarray(array.values, dtype=np.float32)
     except Exception as error:  # noqa: BLE001 - codecs raise ValueError, RuntimeError and their own
-        reason = _one_line(error)
+        why = reason(error)
     bad = next((label for i, label in enumerate(labels) if not _readable(array.isel({along: i}))), labels[0])
-    raise BadDataError(f"{path}: {array.name} at {bad}: {reason}; write the file again")
+    raise BadDataError(f"{path}: {array.name} at {bad}: {why}; write the file again")
 
 
 def require_files(array: xr.DataArray, places: Mapping[str, Sequence[int]], label: str, path: Path) -> None:
@@ -102,10 +102,6 @@ def _readable(array: xr.DataArray) -> bool:
     except Exception:  # noqa: BLE001 - as above
         return False
     return True
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def grid_dims(dataset: xr.Dataset, path: Path) -> tuple[str, str]:
