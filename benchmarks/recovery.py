@@ -45,6 +45,7 @@ COMMANDS = {
     "evaluate": ("evaluate made.zarr --truth data.zarr --output scores", "scores"),
 }
 """By name a command that takes some seconds, and its output."""
+LAST_WRITTEN = ("complete.json", "scores.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,19 +166,23 @@ def training(folder: Path, number: int, delays: Sequence[float]) -> list[tuple[L
 def exits(folder: Path, name: str, rng: np.random.Generator, trials: int) -> list[Life]:
     """The lives of a command that is stopped again and again on its way, and then let finish."""
     command, output = COMMANDS[name]
-    whole, code = wml_in(folder, command), 0
+    whole = wml_in(folder, command)
     found: list[Life] = []
     for share in rng.uniform(0.3, 0.95, trials):
-        if code == 0:
+        if is_whole(folder / output):
             shutil.rmtree(folder / output)
         life = live(folder, command, after=share * whole)
-        code = life.code
-        if code not in ENDINGS:
-            raise RuntimeError(f"{name} ended with exit code {code}")
+        if life.code not in ENDINGS:
+            raise RuntimeError(f"{name} ended with exit code {life.code}")
         found.append(life)
-    if code:
+    if not is_whole(folder / output):
         wml_in(folder, command)
     return found
+
+
+def is_whole(output: Path) -> bool:
+    """Whether a command came to its end: the signal may have come after all was written."""
+    return any((output / name).exists() for name in LAST_WRITTEN)
 
 
 def wml_in(folder: Path, command: str) -> float:

@@ -16,7 +16,8 @@ import pytest
 
 from tests.data.chores import die, fail, pids, sleep, where
 from weatherml.data.child import SPARE, CrashError, spared, stream
-from weatherml.data.opening import opened, require_opens
+from weatherml.data.foreign import require_opens
+from weatherml.data.opening import opened
 from weatherml.errors import BadDataError, TemporaryError
 from weatherml.sources.base import Source
 from weatherml.sources.netcdf import NetCDF
@@ -71,7 +72,8 @@ def test_one_that_does_not_answer_is_ended() -> None:
 def test_a_file_that_crashes_hdf5_is_named_and_others_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "none.nc").write_bytes(b"no NetCDF")
     require_opens(tmp_path / "none.nc")  # what it is instead, its reader says
-    monkeypatch.setattr("weatherml.data.opening._look", partial(die, signal.SIGSEGV))
+    (tmp_path / "none.nc").write_bytes(b"no NetCDF either")
+    monkeypatch.setattr("weatherml.data.foreign._look", partial(die, signal.SIGSEGV))
     with pytest.raises(BadDataError, match=r"none\.nc: opening it crashed or stalled HDF5; fetch or write it again"):
         require_opens(tmp_path / "none.nc")
 

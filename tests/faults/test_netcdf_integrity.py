@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from tests.data.chores import die
 from tests.faults.mutations import FAULTS, spoiled
 from weatherml.data.netcdf_seal import LENGTH
 from weatherml.doctor.examination import examine
@@ -17,6 +20,7 @@ from weatherml.forecast.netcdf import to_netcdf
 from weatherml.run.inspection import inspect
 from weatherml.verify.files.forecasts import open_forecast
 from weatherml.verify.files.truth import open_truth
+from weatherml.verify.plot import View, read_scenes
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,26 @@ def test_every_fault_is_found_and_named(
             missed += [f"{name}: {fault.__name__} {trial}" for name, read in readers.items() if not names(read, file)]
     assert missed == []
     assert not any(names(read, file) for read in readers.values())
+
+
+LOOKS: Mapping[str, Callable[[Path], object]] = {
+    "inspect": inspect,
+    "doctor": doctor,
+    "plot": lambda path: read_scenes(path, View()),
+}
+"""Who opens a file of which not every byte was compared."""
+
+
+@pytest.mark.parametrize("end", [None, -LENGTH], ids=["ours", "without a seal"])
+@pytest.mark.parametrize("look", LOOKS)
+def test_what_crashes_hdf5_crashes_no_command(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: str, end: int | None
+) -> None:
+    monkeypatch.setattr("weatherml.data.foreign._look", partial(die, signal.SIGSEGV))
+    path = tmp_path / "f.nc"
+    path.write_bytes(file.read_bytes()[:end])
+    with pytest.raises(BadDataError, match=r"f\.nc: opening it crashed or stalled HDF5; fetch or write it again"):
+        LOOKS[look](path)
 
 
 def names(read: Callable[[Path], object], file: Path) -> bool:

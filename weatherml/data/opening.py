@@ -6,9 +6,7 @@ That process imports this module: nothing heavy stands here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from weatherml.data.child import CrashError, stream
@@ -16,8 +14,6 @@ from weatherml.errors import BadDataError
 from weatherml.sources.base import Description, Source, SourceConfig
 from weatherml.sources.sequences import SequenceConfig, Sequences
 
-OPENING_S = 30.0
-"""For the headers of one file."""
 Config = TypeVar("Config", SourceConfig, SequenceConfig)
 
 
@@ -60,27 +56,6 @@ def _build(config: SequenceConfig, inputs: Sequence[str]) -> Iterator[Any]:
     found = config.build(inputs)
     yield replace(found, values={})
     yield from found.values.items()
-
-
-def require_opens(path: Path) -> None:
-    """Open a NetCDF file that nobody vouches for in a process of its own: at a damaged one HDF5 may crash, or hang.
-
-    Raises:
-        BadDataError: it did. What is merely no NetCDF is left to whoever opens it next.
-    """
-    try:
-        for _ in stream(_look, str(path), longest_s=OPENING_S):
-            pass
-    except CrashError:
-        raise BadDataError(f"{path}: opening it crashed or stalled HDF5; fetch or write it again") from None
-
-
-def _look(path: str) -> Iterator[None]:
-    import xarray as xr  # noqa: PLC0415 - slow to import, and not needed where nothing is opened
-
-    with suppress(Exception), xr.open_dataset(path, engine="netcdf4", decode_cf=False):
-        pass
-    yield
 
 
 def _apart(

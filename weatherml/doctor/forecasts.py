@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from weatherml.data.foreign import require_opens
 from weatherml.data.netcdf_seal import verify_seal
 from weatherml.data.store import verify_marker
 from weatherml.doctor.finding import Finding, Subject, note, ok, problem
@@ -36,6 +37,8 @@ def opened(path: Path) -> Iterator[Any]:
 
     if path.is_dir():
         verify_marker(path, "forecast")
+    else:
+        require_opens(path)
     with xr.open_zarr(str(path)) if path.is_dir() else xr.open_dataset(path, engine="netcdf4") as forecast:
         if not {"init_time", "lead_time"} <= set(forecast.coords):
             raise BadDataError(f"{path}: has no init_time and lead_time; give a forecast")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from weatherml.data.foreign import require_opens
 from weatherml.data.integrity import require_sound, verify
 from weatherml.data.netcdf_seal import verify_seal
 from weatherml.data.quality import gaps
@@ -56,8 +57,8 @@ def _described(path: Path, *, deep: bool) -> Found:
         found = STORES.get(kind, inspect_forecast)(path, deep=deep)
         return {"path": str(path), "is": kind, "size": readable_size(tree_size(path))} | found
     if path.suffix == ".nc":
-        if deep:
-            verify_seal(path)  # before HDF5, which a changed header may crash, opens it
+        if not (deep and verify_seal(path)):
+            require_opens(path)
         forecast = ("NetCDF", partial(inspect_forecast, deep=deep))
         kind, look = ("predictions", inspect_predictions) if is_predictions(path) else forecast
         return {"path": str(path), "is": kind, "size": readable_size(tree_size(path))} | look(path)

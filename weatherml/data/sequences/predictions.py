@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from weatherml.data.foreign import require_opens
 from weatherml.data.layout import CONVENTIONS, MAPPING, TIME_ATTRIBUTES, variable_attributes
 from weatherml.data.netcdf_seal import seal, verify_seal
 from weatherml.data.sequences.store import BINARY
-from weatherml.errors import BadDataError, MissingInputError
+from weatherml.errors import BadDataError, MissingInputError, reason
 from weatherml.files import replacing
 from weatherml.grid import COORDINATES, Grid
 from weatherml.tasks import Task
@@ -116,6 +117,7 @@ def is_predictions(path: Path) -> bool:
     if not path.is_file():
         return False
     try:
+        require_opens(path)
         with _opened(path) as dataset:
             return dataset.attrs.get("feature") == FEATURE
     except BadDataError:
@@ -131,20 +133,15 @@ def open_predictions(path: Path) -> Predictions:
     """
     if not path.exists():
         raise MissingInputError(f"{path}: no such predictions; make them with `wml rollout`")
-    verify_seal(path)
+    if not verify_seal(path):
+        require_opens(path)
     with _opened(path) as dataset:
         if dataset.attrs.get("feature") != FEATURE:
             raise BadDataError(f"{path}: holds no predictions; give a file that `wml rollout` made of sequences")
         try:  # HDF5 tells of a flipped bit with a RuntimeError
             return _read(dataset)
-        except (
-            OSError,
-            RuntimeError,
-            LookupError,
-            ValueError,
-            StopIteration,
-        ) as error:
-            raise BadDataError(f"{path}: cannot be read ({' '.join(str(error).split())}); predict again") from None
+        except (OSError, RuntimeError, LookupError, ValueError, StopIteration) as error:
+            raise BadDataError(f"{path}: cannot be read ({reason(error)}); predict again") from None
 
 
 @contextmanager
@@ -154,7 +151,7 @@ def _opened(path: Path) -> Iterator[xr.Dataset]:
             warnings.simplefilter("ignore")  # of foreign files
             dataset = xr.open_dataset(path, engine="netcdf4", decode_cf=False, cache=False)
     except (OSError, ValueError, RuntimeError) as error:
-        raise BadDataError(f"{path}: cannot be opened ({' '.join(str(error).split())}); give NetCDF") from None
+        raise BadDataError(f"{path}: cannot be opened ({reason(error)}); give NetCDF") from None
     with dataset:
         yield dataset
 

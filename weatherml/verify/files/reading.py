@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from weatherml.data.foreign import require_opens
 from weatherml.data.layout import MAPPING
-from weatherml.data.netcdf_seal import sealed_as, verify_seal
-from weatherml.data.opening import require_opens
+from weatherml.data.netcdf_seal import verify_seal
 from weatherml.data.store import MARKER
 from weatherml.errors import BadDataError, MissingInputError, reason
 from weatherml.grid import Grid, Kind
@@ -42,7 +42,7 @@ def open_file(path: Path, *, whole: bool = False) -> xr.Dataset:
     """
     if not path.exists():
         raise MissingInputError(f"{path}: no such file; give a zarr store or a NetCDF file")
-    if path.is_file() and not (verify_seal(path) if whole else sealed_as(path)):
+    if path.is_file() and not (whole and verify_seal(path)):
         require_opens(path)
     engine = "zarr" if path.is_dir() else "netcdf4"
     try:
