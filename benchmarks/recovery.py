@@ -1,6 +1,6 @@
 """What a signal or a kill costs: seconds until a command has ended, the work that is lost, seconds until it goes on.
 
-    python -m benchmarks.recovery                      # 6 trials of each; about 8 minutes on two cores
+    python -m benchmarks.recovery                      # 6 trials of each; about 14 minutes on two cores
     python -m benchmarks.recovery --trials 20 --seed 1
 
 Every command runs as a process of its own on a 64 x 64 synthetic world and is stopped at random times. `train` runs

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from weatherml.mortal import processor_limit
+
 
 def pids(count: int) -> Iterator[int]:
     """Where it runs, so many times."""
@@ -23,6 +25,14 @@ def fail(error: Exception) -> Iterator[str]:
     warnings.warn("a strange file", stacklevel=2)
     yield "before"
     raise error
+
+
+def loop(seconds: float) -> Iterator[int]:
+    """Computes for ever, of which so much is allowed."""
+    yield os.getpid()
+    with processor_limit(seconds):
+        while True:
+            pass
 
 
 def sleep() -> Iterator[int]:

@@ -14,11 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.data.chores import die, fail, pids, sleep, where
+from tests.data.chores import die, fail, loop, pids, sleep, where
 from weatherml.data.child import SPARE, CrashError, spared, stream
 from weatherml.data.foreign import require_opens
 from weatherml.data.opening import opened
 from weatherml.errors import BadDataError, TemporaryError
+from weatherml.mortal import processor_limit
 from weatherml.sources.base import Source
 from weatherml.sources.netcdf import NetCDF
 
@@ -67,6 +68,23 @@ def test_one_that_does_not_answer_is_ended() -> None:
         next(waiting)
     assert 4 < time.monotonic() - began < LONGEST_S
     assert not psutil.pid_exists(pid)
+
+
+def test_one_that_computes_for_ever_is_ended() -> None:
+    looping = stream(loop, 0.5)
+    pid = next(looping)
+    began = time.monotonic()
+    with pytest.raises(CrashError):
+        next(looping)
+    assert time.monotonic() - began < LONGEST_S
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_process_that_others_need_computes_as_long_as_it_likes() -> None:
+    with processor_limit(0.01):
+        began = time.process_time()
+        while time.process_time() - began < 0.1:
+            pass
 
 
 def test_a_file_that_crashes_hdf5_is_named_and_others_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tests.faults.commands import WML, Commands
+from weatherml.data.child import spared
 from weatherml.errors import WMLError
 
 MEMORY = 2 << 30
@@ -103,12 +104,13 @@ def main(arguments: Sequence[str]) -> None:
     most, peak = int(held.split()[1]) * 1024 + 2 * MEMORY, _peak() + MEMORY
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for settings in json.loads(cases.read_text()):
-        signal.setitimer(signal.ITIMER_PROF, SECONDS)
-        with report.open("a") as file:
-            before = _peak()
-            code, printed = _end(Case(**settings), Path(f"{report}.printed"))
-            file.write(json.dumps([code, printed, before <= peak < _peak()]) + "\n")
+    with spared():
+        for settings in json.loads(cases.read_text()):
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
+            with report.open("a") as file:
+                before = _peak()
+                code, printed = _end(Case(**settings), Path(f"{report}.printed"))
+                file.write(json.dumps([code, printed, before <= peak < _peak()]) + "\n")
 
 
 def _peak() -> int:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from weatherml.data.opening import opened
+from weatherml.data.workers import each_time
+from weatherml.mortal import become_mortal
 from weatherml.run.curves import plot_training
 from weatherml.run.directory import load_weights, open_run
 from weatherml.sources import SOURCES
+from weatherml.sources.base import Frame
 from weatherml.verify.files.forecasts import open_forecast
 from weatherml.verify.files.truth import open_truth
 
@@ -25,6 +29,24 @@ def read_source(arguments: Sequence[str]) -> None:
     source.describe()
     for _ in source.read(source.times):
         pass
+
+
+def read_mortally(arguments: Sequence[str]) -> None:
+    """The same, as the process does it that `wml prepare` starts to read NetCDF."""
+    become_mortal()
+    read_source(arguments)
+
+
+def read_apart(arguments: Sequence[str]) -> None:
+    """The same, in a process that may die alone."""
+    kind, *inputs = arguments
+    source, description = opened(SOURCES[kind](), inputs)
+    for _ in each_time(source, description.times, dropped, workers=1):
+        pass
+
+
+def dropped(frame: Frame) -> None:
+    """Nothing is kept of it."""
 
 
 def load_model(arguments: Sequence[str]) -> None:

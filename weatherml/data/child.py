@@ -21,6 +21,8 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any, TypeVar
 
+from weatherml.mortal import become_mortal
+
 Result = TypeVar("Result")
 Answer = tuple[str, Any]
 """`result`, `warning`, `error` with what it is, or `end`."""
@@ -168,6 +170,7 @@ def _waiting(spare: list[Child] | None) -> Child | None:
 
 def serve(descriptor: int) -> None:
     """Do what is asked for over a connection until its other end closes; what the child runs."""
+    become_mortal()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     connection = Connection(descriptor)
     warned: deque[Warning | str] = deque()

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from weatherml.data.child import CrashError, stream
 from weatherml.errors import BadDataError
+from weatherml.mortal import HEADERS_S, processor_limit
 
-OPENING_S = 30.0
-"""For the headers of one file."""
 OPENED: set[tuple[Path, int, int]] = set()
 """Files that did open, with the time of their last change and their size."""
 
@@ -26,7 +25,7 @@ def require_opens(path: Path) -> None:
     if as_it_stands in OPENED:
         return
     try:
-        for _ in stream(_look, str(path), longest_s=OPENING_S):
+        for _ in stream(_look, str(path)):
             pass
     except CrashError:
         raise BadDataError(f"{path}: opening it crashed or stalled HDF5; fetch or write it again") from None
@@ -36,6 +35,6 @@ def require_opens(path: Path) -> None:
 def _look(path: str) -> Iterator[None]:
     import xarray as xr  # noqa: PLC0415 - slow to import, and not needed where nothing is opened
 
-    with suppress(Exception), xr.open_dataset(path, engine="netcdf4", decode_cf=False):
-        pass
+    with suppress(Exception), processor_limit(HEADERS_S):
+        xr.open_dataset(path, engine="netcdf4", decode_cf=False).close()
     yield

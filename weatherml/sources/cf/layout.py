@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from weatherml.errors import BadDataError, WMLError, reason
 from weatherml.grid import MOST_POINTS, Grid
+from weatherml.mortal import HEADERS_S, processor_limit
 from weatherml.sources.cf.channels import Channel, Chosen, find_channels, find_statics
 from weatherml.sources.cf.dimensions import find_roles
 from weatherml.sources.cf.grid import read_grid
@@ -57,7 +58,9 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
     try:
         _check_classic(path)
         how |= {"chunks": None, "decode_times": False, "decode_timedelta": False, "create_default_indexes": False}
-        with xr.open_dataset(path, **how) as dataset:
+        with processor_limit(HEADERS_S):  # HDF5 loops for ever over some damaged headers
+            dataset = xr.open_dataset(path, **how)
+        with dataset:
             _check_axes(dataset)
             yield dataset
     except (WMLError, PermissionError):

@@ -28,16 +28,18 @@ def decode(message: bytes, shape: tuple[int, int]) -> Array:
         GribError: eccodes cannot decode it, or it has another number of points.
     """
     with ECCODES:
-        values, masked = _values(message)
-    if values.size != shape[0] * shape[1]:
-        raise GribError(f"{values.size} values for {shape[0]} x {shape[1]} points")
+        values, masked = _values(message, shape)
     if masked:
         values[values == MISSING] = np.nan
     return values.astype(np.float32).reshape(shape)
 
 
-def _values(message: bytes) -> tuple[Array, bool]:
-    """All values, float64, and whether some of them stand for missing points."""
+def _values(message: bytes, shape: tuple[int, int]) -> tuple[Array, bool]:
+    """All values, float64, and whether some of them stand for missing points.
+
+    Raises:
+        GribError: as `decode`; before memory is reserved for as many values as a damaged message may claim.
+    """
     import pyproj  # noqa: F401, I001, PLC0415 - before eccodes: both bundle libproj, and the other order crashes at exit
     import eccodes  # noqa: PLC0415 - loads native libraries that only reading needs
 
@@ -45,6 +47,8 @@ def _values(message: bytes) -> tuple[Array, bool]:
     try:
         handle = eccodes.codes_new_from_message(message)
         eccodes.codes_set(handle, "missingValue", MISSING)
+        if (size := eccodes.codes_get_size(handle, "values")) != shape[0] * shape[1]:
+            raise GribError(f"{size} values for {shape[0]} x {shape[1]} points")
         return np.asarray(eccodes.codes_get_array(handle, "values")), bool(eccodes.codes_get(handle, "bitmapPresent"))
     except eccodes.CodesInternalError as error:
         raise GribError(f"eccodes: {error}") from None
