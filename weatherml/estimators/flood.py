@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, check_random_state
@@ -21,11 +21,12 @@ from torch import Tensor
 from weatherml.config import parse, parse_member
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
 from weatherml.estimators.fitting import History, Loss, Settings, fit_network
-from weatherml.files import read_json, replacing, write_json
+from weatherml.files import read_json, write_json
 from weatherml.losses import LOSSES
 from weatherml.losses.base import LossModule, Weights
 from weatherml.models.cnn_convlstm import CNNConvLSTM
 from weatherml.nn.temporal import SequenceClassifier
+from weatherml.tensors import save_tensors
 
 Array = npt.NDArray[Any]
 SCHEMA = 1
@@ -185,8 +186,7 @@ class ConvLSTMFloodModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"network.{name}": tensor for name, tensor in self.network_.state_dict().items()}
         tensors |= {"mean": torch.from_numpy(self.mean_), "std": torch.from_numpy(self.std_)}
-        with replacing(folder / WEIGHTS) as temporary:
-            save_file(tensors, temporary)
+        save_tensors(folder / WEIGHTS, tensors)
         learnt = {"n_features_in": self.n_features_in_, "shape": self.shape_, "classes": self.classes_.tolist()}
         losses = {"train": self.history_.train, "validation": self.history_.validation}
         write_json(folder / DESCRIPTION, {"schema": SCHEMA, "settings": self._settings(), **learnt, "history": losses})

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from weatherml.files import replacing
+from weatherml.tensors import save_tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,7 @@ class State:
             "history": self.history.cpu().contiguous(),
             "kept": self.kept,
         }
-        with replacing(path) as temporary:
-            save_file(tensors, temporary)
+        save_tensors(path, tensors)
 
     @classmethod
     def load(cls, path: Path) -> State:

@@ -12,13 +12,13 @@ from typing import TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from weatherml.errors import BadDataError, reason
-from weatherml.files import output_lock, refuse_existing, replacing, require_free, writing
+from weatherml.files import output_lock, refuse_existing, require_free
 from weatherml.schema import KEY as SCHEMA
 from weatherml.schema import SCHEMAS, Description
+from weatherml.tensors import save_tensors
 
 SUFFIX = ".safetensors"
 KEY = "weatherml"
@@ -78,8 +78,7 @@ def write_bundle(path: Path, bundle: Bundle, *, overwrite: bool = False) -> None
     with output_lock(path):
         refuse_existing(path, overwrite=overwrite)
         require_free(path, len(text) + sum(tensor.nbytes for tensor in tensors.values()))
-        with replacing(path) as temporary, writing(path):
-            save_file(tensors, temporary, metadata={KEY: text})
+        save_tensors(path, tensors, metadata={KEY: text})
 
 
 def read_bundle(path: Path) -> Bundle:
