@@ -13,5 +13,5 @@ bash scripts/audit.sh
 mypy &  # beside the tests, which do not always keep two cores busy
 types=$!
 # one thread each on two cores; three, since tests wait for processes and servers of theirs
-OMP_NUM_THREADS=1 python -m pytest -n "${WML_TEST_WORKERS:-3}" -m "not slow" "$@"
+OMP_NUM_THREADS=1 python -m pytest -n "${WML_TEST_WORKERS:-3}" -m "not slow" --durations 25 "$@"
 wait "$types"

@@ -61,20 +61,20 @@ class Kind:
 KINDS = {
     "GRIB headers": Kind(subject="a.grib2", command="hrrr a.grib2", entry=f"{ENTRIES}open_source", share=12),
     "GRIB values": Kind(
-        subject="a.grib2", command="hrrr a.grib2", entry=f"{ENTRIES}read_source", share=12, mortal=True
+        subject="a.grib2", command="hrrr a.grib2", entry=f"{ENTRIES}read_source", share=8, mortal=True
     ),
     "GRIB of a bucket": Kind(
         subject="archive", files="**/*.grib2", command="archive", entry=SERVED, mortal=True, share=3
     ),
     "index of a bucket": Kind(subject="archive", files="**/*.idx", command="archive", entry=SERVED, share=3),
-    "NetCDF": Kind(subject="a.nc", command="netcdf a.nc", entry=f"{ENTRIES}read_mortally", share=12, mortal=True),
+    "NetCDF": Kind(subject="a.nc", command="netcdf a.nc", entry=f"{ENTRIES}read_mortally", share=10, mortal=True),
     "NetCDF 3": Kind(
         subject="classic.nc", command="netcdf classic.nc", entry=f"{ENTRIES}read_mortally", share=4, mortal=True
     ),
     "NetCDF, apart": Kind(subject="a.nc", command="netcdf a.nc", entry=f"{ENTRIES}read_apart", share=2),
-    "zarr": Kind(subject="a.zarr", command="netcdf a.zarr", entry=f"{ENTRIES}read_source", share=5),
+    "zarr": Kind(subject="a.zarr", command="netcdf a.zarr", entry=f"{ENTRIES}read_source", share=6),
     "dataset": Kind(subject="d.zarr", command="inspect d.zarr --json", share=4),
-    "dataset, deep": Kind(subject="d.zarr", command="inspect d.zarr --deep --json", share=2),
+    "dataset, deep": Kind(subject="d.zarr", command="inspect d.zarr --deep --json", share=3),
     "initial state": Kind(
         subject="d.zarr", command="rollout --run ../r --data d.zarr --init last --hours 1 --output o.zarr"
     ),
