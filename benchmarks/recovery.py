@@ -46,6 +46,7 @@ COMMANDS = {
 }
 """By name a command that takes some seconds, and its output."""
 LAST_WRITTEN = ("complete.json", "scores.json")
+"""The file that says that an output is whole, of a store or of scores."""
 
 
 @dataclass(frozen=True, kw_only=True)

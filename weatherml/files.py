@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from weatherml.errors import BadDataError, DiskError, OutputError
+from weatherml.errors import BadDataError, DiskError, OutputError, reason
 
 
 @contextmanager
@@ -39,8 +39,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise DiskError(f"{path}: cannot be written, or the disk is full ({reason}); make room") from None
+        raise DiskError(f"{path}: cannot be written, or the disk is full ({reason(error)}); make room") from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,15 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.data.chores import die, fail, loop, pids, sleep, where
+from weatherml.data import child
 from weatherml.data.child import SPARE, CrashError, spared, stream
-from weatherml.data.foreign import require_opens
 from weatherml.data.opening import opened
 from weatherml.errors import BadDataError, TemporaryError
 from weatherml.mortal import processor_limit
@@ -60,8 +59,9 @@ def test_paths_mean_the_same_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert list(stream(where)) == [str(folder)]
 
 
-def test_one_that_does_not_answer_is_ended() -> None:
-    waiting = stream(sleep, longest_s=5)
+def test_one_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "LONGEST_S", 5)
+    waiting = stream(sleep)
     pid = next(waiting)
     began = time.monotonic()
     with pytest.raises(CrashError):
@@ -85,15 +85,6 @@ def test_a_process_that_others_need_computes_as_long_as_it_likes() -> None:
         began = time.process_time()
         while time.process_time() - began < 0.1:
             pass
-
-
-def test_a_file_that_crashes_hdf5_is_named_and_others_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "none.nc").write_bytes(b"no NetCDF")
-    require_opens(tmp_path / "none.nc")  # what it is instead, its reader says
-    (tmp_path / "none.nc").write_bytes(b"no NetCDF either")
-    monkeypatch.setattr("weatherml.data.foreign._look", partial(die, signal.SIGSEGV))
-    with pytest.raises(BadDataError, match=r"none\.nc: opening it crashed or stalled HDF5; fetch or write it again"):
-        require_opens(tmp_path / "none.nc")
 
 
 def test_those_that_are_spared_are_used_again_while_they_live() -> None:

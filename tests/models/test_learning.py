@@ -20,7 +20,6 @@ from weatherml.train.objective import repeated
 from weatherml.train.validation import errors
 
 GENERATIVE = sorted(name for name in MODELS if MODELS[name].generative)
-SLOW = ((), pytest.mark.slow)
 SIZE, KEPT, NOISE = 16, 0.8, 0.6
 SHAPE = Shape(channels=1, height=SIZE, width=SIZE, delta_std=(math.hypot(1 - KEPT, NOISE),))
 
@@ -51,7 +50,9 @@ def learn(model: Any, loss: Any, steps: int) -> None:
         optimizer.step()
 
 
-@pytest.mark.parametrize("name", [pytest.param(each, marks=SLOW[each == "ddpm"]) for each in GENERATIVE])
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.slow) if each == "ddpm" else each for each in GENERATIVE]
+)
 def test_near_the_attainable_score(name: str) -> None:
     torch.manual_seed(0)
     settings: dict[str, Any] = {"base_features": 16, "depth": 0, "blocks": 1, "padding": "circular"}

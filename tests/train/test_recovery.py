@@ -18,7 +18,7 @@ from weatherml.losses.l1 import L1Loss
 from weatherml.run import checkpoint
 from weatherml.run.experiment import Experiment, OptimizerKind, TrainConfig
 from weatherml.train.optimizer import build_optimizer
-from weatherml.train.trainer import train
+from weatherml.train.trainer import Trainer, train
 
 Change = Callable[[int, torch.Tensor], torch.Tensor]
 
@@ -59,6 +59,22 @@ def test_one_bad_loss_costs_a_return_to_the_last_checkpoint(
     numbers = [value for line in lines(run) for value in line.values() if isinstance(value, float)]
     assert numbers
     assert all(map(math.isfinite, numbers))
+
+
+def test_processes_meet_at_the_step_that_they_return_to(
+    small_dataset: Path, tmp_path: Path, at_call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not where they would have met next: until then none would hear of a signal."""
+    at_call(lambda call, loss: loss * float("nan") if call == 4 else loss)
+    honest, found = Trainer.train_step, []
+
+    def train_step(self: Trainer, batches: Any) -> None:
+        found.append((self.progress.step, self.meetings.next))
+        honest(self, batches)
+
+    monkeypatch.setattr(Trainer, "train_step", train_step)
+    train(with_l1(), small_dataset, tmp_path / "run", device="cpu")
+    assert found.count((0, 0)) == 2
 
 
 def test_it_goes_back_to_what_was_saved(small_dataset: Path, tmp_path: Path, at_call: Any) -> None:
@@ -117,10 +133,9 @@ def test_the_microbatch_is_halved_and_the_effective_batch_kept(
     assert sizes == [4] + [2] * 24
     assert "out of memory at step 0: microbatches are cut into 2" in caplog.text
     assert checkpoint.load(run.checkpoints / "step-12").progress["pieces"] == 2
-    for key, weight in checkpoint.load(whole.checkpoints / "step-12").weights.items():
-        torch.testing.assert_close(
-            checkpoint.load(run.checkpoints / "step-12").weights[key], weight, rtol=0.02, atol=2e-3
-        )
+    assert len(lines(whole)) == 4
+    for ours, theirs in zip(lines(run), lines(whole), strict=True):  # losses, gradients and skill; a bias whose
+        assert ours == pytest.approx(theirs, rel=1e-4)  # gradient is 0 but for rounding goes anywhere with AdamW
 
 
 def test_memory_for_not_even_one_case_is_said_in_one_line(

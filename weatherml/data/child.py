@@ -38,7 +38,6 @@ ENVIRONMENT = {
 }
 """Of processes that decode."""
 
-
 LONGEST_S = 600.0
 """For one answer: HDF5 may loop for ever over a damaged header."""
 
@@ -67,18 +66,16 @@ class Child:
             )
         self.idle = True
 
-    def run(
-        self, function: Callable[..., Iterator[Result]], *arguments: Any, longest_s: float = LONGEST_S
-    ) -> Iterator[Result]:
+    def run(self, function: Callable[..., Iterator[Result]], *arguments: Any) -> Iterator[Result]:
         """What `function` yields there; one result waits while another is made.
 
         Raises:
-            CrashError: the process died, or took longer than `longest_s` for an answer.
+            CrashError: the process died, or took longer than `LONGEST_S` for an answer.
         """
         self.idle = False
         with _crashing():
             self.connection.send((Path.cwd(), function, arguments))
-        while (answer := self._answer(longest_s))[0] != "end":
+        while (answer := self._answer())[0] != "end":
             kind, value = answer
             if kind == "result":
                 yield value
@@ -87,9 +84,9 @@ class Child:
             else:
                 raise value
 
-    def _answer(self, longest_s: float) -> Answer:
+    def _answer(self) -> Answer:
         with _crashing():
-            if not self.connection.poll(longest_s):
+            if not self.connection.poll(LONGEST_S):
                 raise CrashError
             answer: Answer = self.connection.recv()
         self.idle = answer[0] in ("end", "error")
@@ -129,9 +126,7 @@ def spared() -> Iterator[None]:
             child.end()
 
 
-def stream(
-    function: Callable[..., Iterator[Result]], *arguments: Any, longest_s: float = LONGEST_S
-) -> Iterator[Result]:
+def stream(function: Callable[..., Iterator[Result]], *arguments: Any) -> Iterator[Result]:
     """What `function` yields, in a process of its own.
 
     Warnings are given here, and errors raised here, with what they were there as a note.
@@ -139,10 +134,9 @@ def stream(
     Args:
         function: of a module that can be imported.
         *arguments: picklable, as the results are.
-        longest_s: for one result.
 
     Raises:
-        CrashError: the process died, or took longer.
+        CrashError: the process died, or took longer than `LONGEST_S` for one result.
     """
     if os.name != "posix":  # no descriptors to hand down
         yield from function(*arguments)
@@ -150,7 +144,7 @@ def stream(
     spare = SPARE.get()
     child = _waiting(spare) or Child()
     try:
-        yield from child.run(function, *arguments, longest_s=longest_s)
+        yield from child.run(function, *arguments)
     finally:
         if spare is not None and child.idle:
             spare.append(child)

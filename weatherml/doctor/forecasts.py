@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from weatherml.data.foreign import require_opens
-from weatherml.data.netcdf_seal import verify_seal
 from weatherml.data.store import verify_marker
 from weatherml.doctor.finding import Finding, Subject, note, ok, problem
 from weatherml.doctor.stores import chunks as store_chunks
-from weatherml.errors import BadDataError
+from weatherml.errors import BadDataError, reason
 from weatherml.schema import KEY, SCHEMAS
 
 Array = npt.NDArray[Any]
@@ -58,7 +57,7 @@ def forecast(subject: Subject) -> Iterator[Finding]:
 
 def sealed(path: Path) -> Finding:
     """Whether a NetCDF file is as it was written, before HDF5, which a changed header may crash, opens it."""
-    if verify_seal(path):
+    if require_opens(path, whole=True):
         return ok("every byte is as it was written")
     return note("keeps no checksum of all its bytes: another program wrote it, or its last line is lost")
 
@@ -130,8 +129,8 @@ def _share(field: Any) -> float:
     try:
         return float(np.isnan(field.values).mean())
     except Exception as error:  # noqa: BLE001 - codecs raise ValueError, RuntimeError and their own
-        reason = " ".join(str(error).split())
-        raise BadDataError(f"{field.name} at {_label(field)}: damaged ({reason}); make the forecast again") from None
+        where = f"{field.name} at {_label(field)}"
+        raise BadDataError(f"{where}: damaged ({reason(error)}); make the forecast again") from None
 
 
 def _label(field: Any) -> str:

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from weatherml.config import parse, parse_member
-from weatherml.errors import BadDataError, ConfigError, MissingInputError
+from weatherml.errors import BadDataError, ConfigError, MissingInputError, reason
 from weatherml.estimators.fitting import History, Loss, Settings, fit_network
 from weatherml.files import read_json, write_json
 from weatherml.losses import LOSSES
@@ -208,9 +208,7 @@ class ConvLSTMFloodModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
                 raise BadDataError(f"{folder}: of schema {found['schema']}, this version reads {SCHEMA}; save it again")
             return cls(**found["settings"])._restored(found, load_file(folder / WEIGHTS))
         except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ConfigError) as error:
-            raise BadDataError(
-                f"{folder}: its files do not read ({' '.join(str(error).split())}); save it again"
-            ) from None
+            raise BadDataError(f"{folder}: its files do not read ({reason(error)}); save it again") from None
 
     def _restored(self, found: dict[str, Any], tensors: dict[str, Tensor]) -> ConvLSTMFloodModel:
         self.mean_, self.std_ = (tensors.pop(name).numpy() for name in ("mean", "std"))

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-
-from weatherml.errors import BadDataError, reason
 
 
 class Tally(nn.Module):
@@ -37,16 +31,3 @@ class Tally(nn.Module):
 def tallies(*modules: nn.Module) -> list[Tally]:
     """All that are within, in a fixed order."""
     return [part for module in modules for part in module.modules() if isinstance(part, Tally)]
-
-
-def restore(found: Sequence[Tally], saved: Any, path: Path) -> None:
-    """Give tallies the sums that a checkpoint of the run at `path` kept of them; early ones kept none.
-
-    Raises:
-        BadDataError: they are no such sums.
-    """
-    try:
-        for tally, sums in zip(found, saved, strict=False):
-            tally.sums.copy_(torch.tensor(sums))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadDataError(f"{path}: the sums of its checkpoint do not fit ({reason(error)}); train again") from None

@@ -11,7 +11,6 @@ import torch
 
 from weatherml.data.foreign import require_opens
 from weatherml.data.integrity import require_sound, verify
-from weatherml.data.netcdf_seal import verify_seal
 from weatherml.data.quality import gaps
 from weatherml.data.quality_page.page import PAGE
 from weatherml.data.sequences.predictions import is_predictions, open_predictions
@@ -57,8 +56,7 @@ def _described(path: Path, *, deep: bool) -> Found:
         found = STORES.get(kind, inspect_forecast)(path, deep=deep)
         return {"path": str(path), "is": kind, "size": readable_size(tree_size(path))} | found
     if path.suffix == ".nc":
-        if not (deep and verify_seal(path)):
-            require_opens(path)
+        require_opens(path, whole=deep)
         forecast = ("NetCDF", partial(inspect_forecast, deep=deep))
         kind, look = ("predictions", inspect_predictions) if is_predictions(path) else forecast
         return {"path": str(path), "is": kind, "size": readable_size(tree_size(path))} | look(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from weatherml.errors import BadDataError, StoppedError, WMLError
+from weatherml.errors import BadDataError, StoppedError, WMLError, reason
+from weatherml.nn.tally import Tally
 from weatherml.run import checkpoint
 from weatherml.run.checkpoint import AGAIN, Checkpoint
 from weatherml.run.directory import Run
@@ -68,6 +70,18 @@ class Progress:
         except (LookupError, TypeError, ValueError) as error:
             raise BadDataError(f"{path}: where step {saved.step} stands does not read ({error}); {AGAIN}") from None
         return progress
+
+    def fill(self, tallies: Sequence[Tally], path: Path) -> None:
+        """Give tallies the sums that a checkpoint of the run at `path` kept of them; early ones kept none.
+
+        Raises:
+            BadDataError: they are no such sums.
+        """
+        try:
+            for tally, sums in zip(tallies, self.sums, strict=False):
+                tally.sums.copy_(torch.tensor(sums))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise BadDataError(f"{path}: the sums of its checkpoint do not fit ({reason(error)}); {AGAIN}") from None
 
 
 class Record:

@@ -18,7 +18,7 @@ from weatherml.data.store import Dataset
 from weatherml.errors import UnavailableError, WMLError
 from weatherml.fields import Batch
 from weatherml.files import output_lock, require_free, tree_size
-from weatherml.nn.tally import Tally, restore, tallies
+from weatherml.nn.tally import Tally, tallies
 from weatherml.run import checkpoint
 from weatherml.run.checkpoint import Checkpoint
 from weatherml.run.device import Device, pick_device
@@ -129,19 +129,20 @@ class Trainer:
         if saved is not None:
             self.progress = Progress.of(saved, self.run.path)
             self.learner.restore(saved, self.run)
-            restore(self.tallies, self.progress.sums, self.run.path)
+            self.progress.fill(self.tallies, self.run.path)
         elif self.config.start is not None:
             other = open_run(self.config.start)
             logger.info("%s: %s", other.path, self.learner.start_from(self.run, other))
         self.share = Share.of(**vars(self.share) | {"pieces": self.progress.pieces})
         self.record.rewind(self.progress.step, measured=self.progress.measured)
+        self.meetings = Meetings(self.progress.step)
 
     def run_to_end(self) -> None:
         """Train to the last step, save, and calibrate what draws members."""
         logger.info("%s", self.describe())
         self.require_room()
         self.record.status(state="running", steps=self.progress.steps, step=self.progress.step, error=None)
-        self.checkpoint_due, self.meetings = Stopwatch(self.config.checkpoint_minutes), Meetings(self.progress.step)
+        self.checkpoint_due = Stopwatch(self.config.checkpoint_minutes)
         with stop_request() as stop:
             if not self.progress.measured:
                 self.measure_skill(stop)

@@ -15,7 +15,7 @@ import xarray as xr
 
 from weatherml.data.foreign import require_opens
 from weatherml.data.layout import CONVENTIONS, MAPPING, TIME_ATTRIBUTES, variable_attributes
-from weatherml.data.netcdf_seal import seal, verify_seal
+from weatherml.data.netcdf_seal import seal
 from weatherml.data.sequences.store import BINARY
 from weatherml.errors import BadDataError, MissingInputError, reason
 from weatherml.files import replacing
@@ -133,8 +133,7 @@ def open_predictions(path: Path) -> Predictions:
     """
     if not path.exists():
         raise MissingInputError(f"{path}: no such predictions; make them with `wml rollout`")
-    if not verify_seal(path):
-        require_opens(path)
+    require_opens(path, whole=True)
     with _opened(path) as dataset:
         if dataset.attrs.get("feature") != FEATURE:
             raise BadDataError(f"{path}: holds no predictions; give a file that `wml rollout` made of sequences")

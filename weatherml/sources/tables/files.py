@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weatherml.errors import BadDataError, UnavailableError
+from weatherml.errors import BadDataError, UnavailableError, reason
 from weatherml.sources.tables.format import TableFormat
 
 PLACE, DATE = "__place__", "__date__"
@@ -47,9 +47,7 @@ def _read(path: Path, layout: TableFormat) -> pd.DataFrame:
             return frame
         return _read_netcdf(path) if path.suffix in NETCDF else _read_text(path, layout)
     except (OSError, ValueError) as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
-        raise BadDataError(
-            f"{path}: cannot be read ({' '.join(str(error).split())}); see the source's formats"
-        ) from None
+        raise BadDataError(f"{path}: cannot be read ({reason(error)}); see the source's formats") from None
 
 
 def _read_text(path: Path, layout: TableFormat) -> pd.DataFrame:

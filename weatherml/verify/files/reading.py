@@ -15,7 +15,6 @@ import xarray as xr
 
 from weatherml.data.foreign import require_opens
 from weatherml.data.layout import MAPPING
-from weatherml.data.netcdf_seal import verify_seal
 from weatherml.data.store import MARKER
 from weatherml.errors import BadDataError, MissingInputError, reason
 from weatherml.grid import Grid, Kind
@@ -42,8 +41,8 @@ def open_file(path: Path, *, whole: bool = False) -> xr.Dataset:
     """
     if not path.exists():
         raise MissingInputError(f"{path}: no such file; give a zarr store or a NetCDF file")
-    if path.is_file() and not (whole and verify_seal(path)):
-        require_opens(path)
+    if path.is_file():
+        require_opens(path, whole=whole)
     engine = "zarr" if path.is_dir() else "netcdf4"
     try:
         with warnings.catch_warnings():

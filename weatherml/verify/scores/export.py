@@ -74,6 +74,18 @@ def to_xarray(scores: Scores) -> dict[str, xr.Dataset]:
     return groups
 
 
+def to_netcdf(scores: Scores) -> memoryview:
+    """The bytes of scores.nc, made in memory: HDF5 may crash where a disk is full."""
+    import netCDF4  # noqa: PLC0415 - not needed by who only reads scores
+
+    file = netCDF4.Dataset("scores.nc", "w", memory=1 << 20)
+    for name, dataset in to_xarray(scores).items():
+        group = file if name == "/" else file.createGroup(name)
+        dataset.dump_to_store(xr.backends.NetCDF4DataStore(group))  # type: ignore[no-untyped-call]
+    content: memoryview = file.close()
+    return content
+
+
 def _root(scores: Scores) -> xr.Dataset:
     variables = list(scores.variables)
     counts = np.stack([scores.counts[variable].numpy() for variable in variables]).astype(np.int32)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import netCDF4
-import xarray as xr
 
 from weatherml.errors import DiskError, OutputError
 from weatherml.files import output_lock, partial_path, refuse_existing, remove, write_text
 from weatherml.schema import SCHEMAS, Description
 from weatherml.seal import VOUCHED, file_hashes, read_description, require_unchanged, write_description
-from weatherml.verify.scores.export import to_json, to_xarray
+from weatherml.verify.scores.export import to_json, to_netcdf
 from weatherml.verify.scores.scores import Scores
 
 FILES = ("report.html", "scores.nc", "scores.json")  # the last one says that all are there
@@ -50,7 +47,7 @@ def write_output(output: Path, scores: Scores, report: str, *, parts: Path) -> N
         remove(partial)
         partial.mkdir()
         write_text(partial / "report.html", report)
-        (partial / "scores.nc").write_bytes(netcdf_bytes(to_xarray(scores)))
+        (partial / "scores.nc").write_bytes(to_netcdf(scores))
         write_scores(partial, to_json(scores), beside=FILES[:-1])
         (output / FILES[-1]).unlink(missing_ok=True)
         for name in FILES[:-1]:
@@ -61,16 +58,6 @@ def write_output(output: Path, scores: Scores, report: str, *, parts: Path) -> N
         raise DiskError(f"{output}: {error.strerror or error}; make room or choose another output") from None
     finally:
         remove(partial)
-
-
-def netcdf_bytes(groups: Mapping[str, xr.Dataset]) -> memoryview:
-    """A NetCDF file of datasets by their groups' names, made in memory: HDF5 may crash where a disk is full."""
-    file = netCDF4.Dataset("scores.nc", "w", memory=1 << 20)
-    for name, dataset in groups.items():
-        group = file if name == "/" else file.createGroup(name)
-        dataset.dump_to_store(xr.backends.NetCDF4DataStore(group))  # type: ignore[no-untyped-call]
-    content: memoryview = file.close()
-    return content
 
 
 def write_scores(folder: Path, scores: Description, *, beside: Sequence[str]) -> None:
