@@ -17,8 +17,9 @@ from weatherml.nn.padding import Padding
 class Change(nn.Module):
     """From a network's output to the next states: x + scale * f, L steps from the same x.
 
-    With advection, x is first carried by a flow that the network gives too, for each variable and lead its own:
-    what merely moves need not be drawn anew point by point. An output of zero is persistence.
+    With advection, x is first carried by flows that the network gives too, one of all variables and beside it what
+    each departs from it: what merely moves need not be drawn anew point by point, and what one variable shows of the
+    flow the others need not find for themselves. An output of zero is persistence.
 
     Args:
         shape: the data's.
@@ -26,7 +27,8 @@ class Change(nn.Module):
         advection: cells that the flow carries for one unit of output; 0 is none.
 
     Attributes:
-        outputs: channels of the network: L*C of f, and with advection 2*L*C of the flow after them, y before x.
+        outputs: channels of the network: L*C of f, and with advection 2*L of the flow and 2*L*C of the departures
+            after them, y before x.
     """
 
     scale: Tensor
@@ -34,17 +36,18 @@ class Change(nn.Module):
     def __init__(self, shape: Shape, *, padding: Padding | None = None, advection: float = 0.0) -> None:
         super().__init__()
         self.padding, self.advection = padding or Padding(), advection
-        self.outputs = shape.lead * shape.channels * (3 if advection else 1)
+        self.outputs = shape.lead * (3 * shape.channels + 2 if advection else shape.channels)
         self.register_buffer("scale", change_scale(shape), persistent=False)
 
     def forward(self, batch: Batch, output: Tensor) -> Fields:
         """The states at the batch's valid times, (B, L, C, H, W); in float32 also under autocast."""
         last, fields = batch.history[:, -1:].float(), output.float()
-        size = (len(fields), *self.scale.shape[:2], *fields.shape[-2:])
+        L, C = self.scale.shape[:2]
+        size = (len(fields), L, C, *fields.shape[-2:])
         if self.advection:
-            fields, flow = fields.tensor_split([self.outputs // 3], dim=1)
-            shift = self.advection * flow.reshape(-1, 2, *fields.shape[-2:])
-            last = carry(last.expand(size).flatten(0, 2), shift, self.padding).view(size)
+            fields, common, departures = fields.tensor_split([L * C, L * C + 2 * L], dim=1)
+            flow = common.reshape(-1, L, 1, 2, *size[-2:]) + departures.reshape(-1, L, C, 2, *size[-2:])
+            last = carry(last.expand(size).flatten(0, 2), self.advection * flow.flatten(0, 2), self.padding).view(size)
         return last + self.scale * fields.reshape(size)
 
 

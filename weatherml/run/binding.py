@@ -78,8 +78,9 @@ def predicted(names: Names) -> Labels:
 
 
 def carried(names: Names) -> Labels:
-    """The same, and the flow of each, y before x."""
-    return (*predicted(names), *product(("flow",), range(names.lead), names.outputs, "yx"))
+    """The same, the flow of all, and what each departs from it, y before x."""
+    flow = product(("flow",), range(names.lead), "yx")
+    return (*predicted(names), *flow, *product(("departure",), range(names.lead), names.outputs, "yx"))
 
 
 def read(names: Names) -> Labels:
