@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,17 @@ def file(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def doctor(path: Path) -> None:
-    for finding in examine(path, deep=True):
+def doctor(path: Path, *, deep: bool = False) -> None:
+    for finding in examine(path, deep=deep):
         if finding.level == "problem":
             raise BadDataError(f"{finding.what}; {finding.todo}")
+
+
+DEEP: Mapping[str, Callable[[Path], object]] = {
+    "doctor": partial(doctor, deep=True),
+    "inspect": partial(inspect, deep=True),
+}
+"""Who compares every byte with the seal, if there is one."""
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +50,7 @@ def readers(world: Path) -> Mapping[str, Callable[[Path], object]]:
     """Who is to find it: two commands, and what `wml evaluate` opens a forecast with."""
     truth = open_truth(world / "d.zarr")
     return {
-        "doctor": doctor,
-        "inspect": lambda path: inspect(path, deep=True),
+        **DEEP,
         "evaluate": lambda path: open_forecast(path, truth).dataset.close(),
     }
 
@@ -71,16 +78,24 @@ LOOKS: Mapping[str, Callable[[Path], object]] = {
 """Who opens a file of which not every byte was compared."""
 
 
-@pytest.mark.parametrize("end", [None, -LENGTH], ids=["ours", "without a seal"])
-@pytest.mark.parametrize("look", LOOKS)
+ENDS = {"ours": None, "without a seal": -LENGTH}
+
+
+@pytest.mark.parametrize(
+    ("look", "end"),
+    [
+        *(pytest.param(LOOKS[look], ENDS[end], id=f"{look}-{end}") for look, end in product(LOOKS, ENDS)),
+        *(pytest.param(DEEP[look], -LENGTH, id=f"{look} --deep-without a seal") for look in DEEP),
+    ],
+)
 def test_what_crashes_hdf5_crashes_no_command(
-    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: str, end: int | None
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: Callable[[Path], object], end: int | None
 ) -> None:
     monkeypatch.setattr("weatherml.data.foreign._look", partial(die, signal.SIGSEGV))
     path = tmp_path / "f.nc"
     path.write_bytes(file.read_bytes()[:end])
     with pytest.raises(BadDataError, match=r"f\.nc: opening it crashed or stalled HDF5; fetch or write it again"):
-        LOOKS[look](path)
+        look(path)
 
 
 def names(read: Callable[[Path], object], file: Path) -> bool:
