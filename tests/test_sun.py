@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weatherml.sun import basis, coefficients, cos_zenith, day_and_hour
+from weatherml.sun import basis, coefficients, cos_zenith, day_and_hour, equinox_coefficients
 
 
 def noaa(time: np.datetime64, latitude: float, longitude: float) -> float:
@@ -48,6 +48,17 @@ def test_known_moments() -> None:
     whole_day = np.datetime64("2024-12-21T00:00:00") + np.arange(24) * np.timedelta64(1, "h")
     assert (cos_zenith(whole_day, np.array([[80.0]]), at) < 0).all()
     assert (cos_zenith(whole_day, np.array([[-80.0]]), at) > 0).all()
+
+
+def test_at_an_equinox_the_day_does_not_matter() -> None:
+    """Local noon and midnight at 40 degrees of latitude, on any day: 40 degrees off the zenith, and below."""
+    times = np.array(["2024-06-20T18:00", "2024-12-21T06:00"], "datetime64[s]")
+    at = basis(np.array([[40.0]]), np.array([[-90.0]]))  # six hours behind Greenwich
+    heights = np.tensordot(equinox_coefficients(times), at, axes=1).ravel()
+    assert heights == pytest.approx([np.cos(np.deg2rad(40)), -np.cos(np.deg2rad(40))])
+    equinox = np.datetime64("2024-03-20T00:00:00") + np.arange(24) * np.timedelta64(1, "h")
+    true = np.tensordot(coefficients(equinox), at, axes=1)
+    assert np.tensordot(equinox_coefficients(equinox), at, axes=1) == pytest.approx(true, abs=0.04)
 
 
 def test_the_field_is_the_product_of_its_two_parts() -> None:

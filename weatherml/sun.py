@@ -46,6 +46,12 @@ def coefficients(times: Array) -> Array:
     return np.stack([np.sin(declination), cos_d * np.cos(h), -cos_d * np.sin(h)], axis=-1)
 
 
+def equinox_coefficients(times: Array) -> Array:
+    """The same of the mean sun at an equinox, whatever the day: its height by latitude and local solar time alone."""
+    h = 2 * np.pi * day_and_hour(times)[1] - np.pi
+    return np.stack([np.zeros_like(h), np.cos(h), -np.sin(h)], axis=-1)
+
+
 def basis(latitude: Array, longitude: Array) -> Array:
     """(3, H, W) float64 for latitudes and longitudes in degrees."""
     phi, lam = np.deg2rad(latitude), np.deg2rad(longitude)

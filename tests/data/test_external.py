@@ -24,7 +24,7 @@ from weatherml.data.external import (
     external_of,
     with_forcing,
 )
-from weatherml.data.known import CLOCK, KnownFields, forcing_names
+from weatherml.data.known import KnownFields, forcing_names
 from weatherml.data.loader import DataConfig, Loader
 from weatherml.data.regrid import locate
 from weatherml.data.statistics import STATISTICS, Statistics
@@ -136,13 +136,13 @@ def test_only_the_two_times_around_are_read_and_few_are_kept(dataset: Dataset, m
 
 
 def test_known_fields_come_first_and_are_the_same_without(dataset: Dataset, forced: Dataset) -> None:
-    assert forcing_names(dataset) == ("cos_zenith", *CLOCK)
-    assert forcing_names(forced) == ("cos_zenith", *CLOCK, "z500")
+    assert forcing_names(dataset) == ("cos_zenith_equinox", "hour_sin", "hour_cos")
+    assert forcing_names(forced) == ("cos_zenith_equinox", "hour_sin", "hour_cos", "z500")
     times, box = at([4, 5]), (slice(2, 9), slice(5, 20))
     without, known = KnownFields(dataset), KnownFields(forced)
-    assert torch.equal(known.at(times)[:, :5], without.at(times))
+    assert torch.equal(known.at(times)[:, :3], without.at(times))
     torch.testing.assert_close(known.at(times, box), known.at(times)[:, :, 2:9, 5:20], rtol=0, atol=1e-6)
-    assert torch.equal(known.at(times, box)[:, 5:], known.at(times)[:, 5:, 2:9, 5:20])
+    assert torch.equal(known.at(times, box)[:, 3:], known.at(times)[:, 3:, 2:9, 5:20])
 
 
 def test_batches_hold_the_forcing_at_their_valid_times(forced: Dataset) -> None:
@@ -150,10 +150,10 @@ def test_batches_hold_the_forcing_at_their_valid_times(forced: Dataset) -> None:
     config = parse(DataConfig, {"lead": 2, "crop": [8, 12]})
     data = Loader(forced, "train", config, normaliser=normaliser, known=KnownFields(forced), batch=3, seed=0)
     batch = data.load(0)
-    assert batch.forcing.shape == (3, 2, 6, 8, 12)
+    assert batch.forcing.shape == (3, 2, 4, 8, 12)
     external = external_of(forced)
     assert external is not None
-    rises, std = batch.forcing[:, 1, 5] - batch.forcing[:, 0, 5], external.statistics.std[0]
+    rises, std = batch.forcing[:, 1, 3] - batch.forcing[:, 0, 3], external.statistics.std[0]
     # 2 m an hour, wherever the crop lies
     torch.testing.assert_close(rises, torch.full_like(rises, 2.0 / std), rtol=0, atol=ROUNDING / std)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tests.large_scale import large_scale
 from weatherml.config import parse, parse_member
 from weatherml.data.augment import flipped
 from weatherml.data.external import ExternalFields, external_of, with_forcing
-from weatherml.data.known import KnownFields, clock_features, static_fields, z_score
+from weatherml.data.known import CLOCK, SUN, KnownFields, clock_features, forcing_names, static_fields, z_score
 from weatherml.data.loader import DataConfig, Loader, prefetched
 from weatherml.data.prepare import prepare
 from weatherml.data.store import Dataset, open_dataset
@@ -172,16 +173,37 @@ def test_missing_values_are_the_mean_and_masked(tmp_path: Path, write_netcdf: An
 
 
 def test_the_known_fields(dataset: Dataset) -> None:
-    known = KnownFields(dataset)
+    known = KnownFields(dataset, names=("cos_zenith", *CLOCK))
     times = dataset.times[[0, 30]]
     fields = known.at(times)
-    assert known.names == ("cos_zenith", "hour_sin", "hour_cos", "day_sin", "day_cos")
     assert dataset.grid.latlon is not None
     assert np.allclose(fields[:, 0], cos_zenith(times, *dataset.grid.latlon), atol=1e-6)
     # 06Z on the second day: a quarter of the day, sine 1 and cosine 0
     assert np.allclose(clock_features(times)[1, :2], [1, 0], atol=1e-12)
     assert known.static.mean().item() == pytest.approx(0, abs=1e-6)
     assert known.static.std(correction=0).item() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("length", "names"),
+    [
+        (np.timedelta64(12, "h"), ()),
+        (np.timedelta64(42, "h"), ("cos_zenith_equinox", "hour_sin", "hour_cos")),
+        (np.timedelta64(364, "D"), ("cos_zenith_equinox", "hour_sin", "hour_cos")),
+        (np.timedelta64(365, "D"), ("cos_zenith", *CLOCK)),
+    ],
+)
+def test_what_training_has_not_seen_go_round_once_is_not_told(
+    dataset: Dataset, length: np.timedelta64, names: tuple[str, ...]
+) -> None:
+    times = dataset.times[0] + np.arange(length // np.timedelta64(1, "h")) * np.timedelta64(1, "h")
+    record = replace(dataset, times=times, splits=dataset.splits | {"train": (times[0], times[-1])})
+    assert forcing_names(record) == names
+    told = KnownFields(dataset, names=names).at(dataset.times[[3]])
+    suns = KnownFields(dataset, names=(*SUN, *CLOCK)).at(dataset.times[[3]])
+    everything = dict(zip((*SUN, *CLOCK), suns.unbind(1), strict=True))
+    assert len(names) == told.shape[1]
+    assert all(torch.equal(field, everything[name]) for name, field in zip(names, told.unbind(1), strict=True))
 
 
 def test_static_fields_that_say_little(dataset: Dataset) -> None:

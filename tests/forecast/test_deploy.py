@@ -85,7 +85,7 @@ def test_a_step_of_a_deterministic_run(small_dataset: Path, tmp_path: Path) -> N
         "shape": [None, 1, 5, None, None],
     }
     assert told["inputs"]["static"]["fields"] == ["orography"]
-    assert told["inputs"]["forcing"]["fields"][0] == "cos_zenith"
+    assert told["inputs"]["forcing"]["fields"][0] == "cos_zenith_equinox"
     assert told["output"]["dims"] == ["case", "variable", "y", "x"]
     assert [each["units"] for each in told["variables"]] == [each.units for each in dataset.variables]
     assert (told["step_seconds"], told["grid"]["digest"]) == (3600, dataset.grid.digest)

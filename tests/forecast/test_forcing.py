@@ -100,7 +100,7 @@ def test_a_run_remembers_its_forcing(run: Run, analyses: Path, small_dataset: Pa
     lineage = open_run(run.path).forecast_lineage
     forcing = open_dataset(analyses)
     assert lineage.forcing[-1] == "z500"
-    assert lineage.model_shape(run.experiment).forcing == 6
+    assert lineage.model_shape(run.experiment).forcing == 4
     assert lineage.external is not None
     assert lineage.external.dataset == str(analyses)
     assert lineage.external.variables == forcing.variables
@@ -243,11 +243,11 @@ def test_a_start_without_forcing_gives_the_same_forecast(small_dataset: Path, an
     draw = torch.Generator().manual_seed(0)
     shape = forced.lineage.model_shape(forced.experiment)
     fields = {"history": torch.randn(1, 1, 5, 16, 16, generator=draw), "static": torch.zeros(shape.static, 16, 16)}
-    known = torch.randn(1, 1, 6, 16, 16, generator=draw)
+    known = torch.randn(1, 1, 4, 16, 16, generator=draw)
     time = torch.zeros(1, 1, dtype=torch.int64)
     with torch.no_grad():
         ours = model(Batch(**fields, forcing=known, valid_time=time))
-        theirs = other.load_model()(Batch(**fields, forcing=known[:, :, :5], valid_time=time))
+        theirs = other.load_model()(Batch(**fields, forcing=known[:, :, :3], valid_time=time))
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 

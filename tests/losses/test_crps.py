@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -24,10 +25,12 @@ def make_loss(
     spectral: float = 0.0,
     members: int = 2,
     grid: tuple[int, int] = GRID,
-    blocks: tuple[int, ...] = (),
+    scales: float = 0.0,
+    variables: int = 2,
 ) -> LossModule:
-    weights = Weights(scale=torch.ones(2), variable=torch.ones(2), rows=torch.ones(grid[0]))
-    settings = {"fair": fair, "spectral": spectral, "members": members, "blocks": blocks}
+    one = torch.ones(variables)
+    weights = Weights(scale=one, variable=one, rows=torch.ones(grid[0]))
+    settings = {"fair": fair, "spectral": spectral, "members": members, "scales": scales}
     return parse(LOSSES["crps"], settings).build(weights)
 
 
@@ -37,6 +40,22 @@ def make_fields(M: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     members = torch.randn(3, M, 2, 2, *GRID, generator=draw, dtype=torch.float64)
     truth = torch.randn(3, 2, 2, *GRID, generator=draw, dtype=torch.float64)
     return members, truth, torch.rand(truth.shape, generator=draw) > 0.3
+
+
+def seeded(loss: LossModule) -> Callable[..., Tensor]:
+    """The loss with the same random mixtures at every call."""
+
+    def call(*fields: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        return loss(*fields)
+
+    return call
+
+
+def mean_loss(loss: LossModule, *fields: Tensor) -> float:
+    """Over the same thirty random mixtures."""
+    torch.manual_seed(0)
+    return sum(loss(*fields).item() for _ in range(30)) / 30
 
 
 def rows(members: Tensor) -> Tensor:
@@ -73,7 +92,7 @@ def test_one_member_is_the_mean_absolute_error(spectral: float) -> None:
     loss = parse(LOSSES["crps"], {"spectral": spectral, "members": 1}).build(weights)
     absolute = LOSSES["l1"]().build(weights)(members[:, 0], truth, mask)
     if not spectral:
-        torch.testing.assert_close(loss(rows(members), truth, mask), absolute)
+        torch.testing.assert_close(loss(rows(members), truth, mask), absolute, rtol=1e-6, atol=0)
     else:
         assert loss(rows(members), truth, mask) > absolute
 
@@ -100,19 +119,52 @@ def test_spectral_by_hand() -> None:
     assert loss(torch.cat([point, point]), 0 * point, mask).item() == pytest.approx(1 + 0.5 * 1)
 
 
-def test_blocks_by_hand() -> None:
-    members = torch.zeros(1, 2, 1, 2, *GRID, dtype=torch.float64)
-    members[:, 0, ..., :2, :2] = 4.0  # one block of 2 x 2 among the six
-    members[:, 1, ..., 0, 0] = 4.0
-    truth = torch.zeros(1, 1, 2, *GRID, dtype=torch.float64)
+def test_scales_by_hand() -> None:
+    zero = torch.zeros(1, 1, 1, *GRID, dtype=torch.float64)
+    mask = torch.ones_like(zero, dtype=torch.bool)
+
+    def added(field: Tensor) -> float:
+        """What the scales add for two members alike, whose score is their error, truth 0."""
+        both = rows(torch.stack([field, field], dim=1))
+        loss, points = (make_loss(scales=scales, variables=1) for scales in (0.5, 0.0))
+        return (loss(both, zero, mask) - points(both, zero, mask)).item()
+
+    # 4 x 6 points have blocks of 1, 2, 4 and 8; a constant is in the last mean alone
+    assert added(zero + 3) == pytest.approx(0.5 * 3)
+    point = zero.clone()
+    point[..., 0, 0] = 16.0
+    # 16 - 4 and three times 0 - 4 of 24 points; of six blocks 4 - 1 and three times 0 - 1; of the coarser two, of which
+    # one has half the columns, 1 - 1/2 and 0 - 1/2; and 1/2
+    assert added(point) == pytest.approx(0.5 * (24 / 24 + 6 / 6 + 1 / 2 + 1 / 2))
+    mask[..., 0, 1] = mask[..., 1, :2] = False  # the block is one known point: its mean of 16 weighs a quarter
+    mean, whole = 4 / 3.25, 4 / 7.25
+    assert added(point) == pytest.approx(0.5 * (0 + 2 * 3 * mean / 5.25 + 2 * whole / (7.25 / 4) + whole))
+
+
+def test_one_number_for_the_whole_grid_does_not_pass_for_spread() -> None:
+    """Members that differ from point to point, as the truth does, and members that differ by one number."""
+    grid, draw = (16, 16), torch.Generator().manual_seed(0)
+    truth = torch.randn(64, 1, 2, *grid, generator=draw)
     mask = torch.ones_like(truth, dtype=torch.bool)
-    points = make_loss()(rows(members), truth, mask)
-    # that block's means are 4 and 1, truth 0: (4 + 1) / 2 - |4 - 1| / 2 = 1, of six blocks, divided by the width 2
-    both = make_loss(blocks=(2, 8))(rows(members), truth, mask)  # the grid is too small for 8
-    assert (both - points).item() == pytest.approx(1 / 6 / 2)
-    mask[..., 0, 1] = mask[..., 1, :2] = False  # the block is one known point, 4 in both members: 4 of weight 1 in 21
-    again = make_loss(blocks=(2,))(rows(members), truth, mask) - make_loss()(rows(members), truth, mask)
-    assert again.item() == pytest.approx(4 / 21 / 2)
+    honest = torch.randn(128, 1, 2, *grid, generator=draw)
+    shifted = torch.randn(128, 1, 2, 1, 1, generator=draw).expand(-1, -1, -1, *grid)
+    plain, loss = make_loss(grid=grid), make_loss(grid=grid, scales=1.0)
+    assert plain(shifted, truth, mask).item() == pytest.approx(plain(honest, truth, mask).item(), rel=0.1)
+    assert mean_loss(loss, shifted, truth, mask) > 1.2 * mean_loss(loss, honest, truth, mask)
+
+
+def test_how_variables_hang_together_is_seen() -> None:
+    """A truth of two independent variables; members of which the second is the first again, or its opposite."""
+    grid, draw = (8, 8), torch.Generator().manual_seed(0)
+    truth = torch.randn(128, 1, 2, *grid, generator=draw)
+    mask = torch.ones_like(truth, dtype=torch.bool)
+    honest = torch.randn(256, 1, 2, *grid, generator=draw)
+    plain, loss = make_loss(grid=grid), make_loss(grid=grid, scales=1.0)
+
+    for sign in (1, -1):
+        bound = torch.cat([honest[:, :, :1], sign * honest[:, :, :1]], dim=2)
+        assert plain(bound, truth, mask).item() == pytest.approx(plain(honest, truth, mask).item(), rel=0.02)
+        assert mean_loss(loss, bound, truth, mask) > 1.02 * mean_loss(loss, honest, truth, mask)
 
 
 def test_members_belong_to_the_rows_beside_them() -> None:
@@ -124,11 +176,11 @@ def test_members_belong_to_the_rows_beside_them() -> None:
     torch.testing.assert_close(together, (torch.stack(apart) * counts).sum() / counts.sum())
 
 
-@pytest.mark.parametrize(("spectral", "blocks"), [(0.0, ()), (0.5, ()), (0.0, (2, 3))])
+@pytest.mark.parametrize(("spectral", "scales"), [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5)])
 @pytest.mark.parametrize("value", [99.0, math.nan])
-def test_what_is_masked_changes_nothing(spectral: float, blocks: tuple[int, ...], value: float) -> None:
+def test_what_is_masked_changes_nothing(spectral: float, scales: float, value: float) -> None:
     members, truth, mask = make_fields(3)
-    loss = make_loss(0.95, spectral, blocks=blocks)
+    loss = seeded(make_loss(0.95, spectral, scales=scales))
     honest = members.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(expected := loss(rows(honest), truth, mask), honest)
     wild = torch.where(mask[:, None], members, value).requires_grad_()

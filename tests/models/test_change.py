@@ -62,3 +62,35 @@ def test_the_change_is_added_to_what_was_carried(change: Change, batch: Batch, o
     output[:, 2] = 1
     expected = batch.history[:, 0, 2].roll(1, dims=-1) + 0.3
     assert_close(change(batch, output)[:, 0, 2], expected, atol=1e-5, rtol=0)
+
+
+def test_what_is_carried_decays_where_it_arrives(change: Change, batch: Batch, output: torch.Tensor) -> None:
+    assert change.arrival is not None
+    weights, high, third = dict(change.arrival.named_parameters()), 20.0, 2  # silu is the identity from 20 on
+    with torch.no_grad():
+        for weight in weights.values():
+            torch.nn.init.zeros_(weight)
+        weights["0.weight"][0, third, 1, 1] = 1  # the first lead's third variable at the point itself
+        weights["0.bias"][0] = high
+        weights["2.weight"][third, 0, 1, 1] = -0.5
+        weights["2.bias"][third] = 0.5 * high
+    output[:, FLOW + 1] = 1 / CELLS
+    moved = batch.history[:, 0].roll(1, dims=-1)
+    state = change(batch, output)[:, 0]
+    assert_close(state[:, third], moved[:, third] * (1 - 0.5 * 0.3), atol=1e-4, rtol=0)
+    assert_close(state[:, :third], moved[:, :third], atol=1e-5, rtol=0)
+
+
+def test_features_of_the_network_reach_where_it_arrives(change: Change, batch: Batch, output: torch.Tensor) -> None:
+    assert change.arrival is not None
+    with torch.no_grad():
+        torch.nn.init.ones_(dict(change.arrival.named_parameters())["2.weight"])
+    before = change(batch, output)
+    output[:, -1] = 1.0
+    assert not torch.allclose(change(batch, output), before)
+
+
+def test_without_advection_there_is_nothing_to_arrive() -> None:
+    plain = Change(SHAPE)
+    assert plain.arrival is None
+    assert plain.outputs == L * C

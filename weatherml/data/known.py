@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,22 +18,47 @@ from weatherml.data.store import Dataset
 from weatherml.grid import Grid
 
 Array = npt.NDArray[Any]
+SUN = {"cos_zenith": sun.coefficients, "cos_zenith_equinox": sun.equinox_coefficients}
 CLOCK = ("hour_sin", "hour_cos", "day_sin", "day_cos")
+DAY, YEAR = np.timedelta64(24, "h"), np.timedelta64(365 * 24, "h")
+PERIODS = {"cos_zenith": YEAR, "cos_zenith_equinox": DAY} | dict(zip(CLOCK, (DAY, DAY, YEAR, YEAR), strict=True))
+"""How long it takes until a field of the sun or the clock has been everywhere."""
 MASKS = frozenset({"land_binary_mask"})
 
 
 def forcing_names(dataset: Dataset) -> tuple[str, ...]:
-    """The K known time-varying fields, external ones last; the sun's only where the grid knows where it is."""
+    """The K known time-varying fields for a model trained on the dataset, external ones last.
+
+    What the training part has not seen go round once would be a trend in time, which a network follows out of what it
+    knows: of a record of some months the day of the year is left out and the sun stands as at an equinox, of some hours
+    the hour is left out too.
+    """
+    times = dataset.times[dataset.part("train")]
+    seen = times[-1] - times[0] + dataset.step if len(times) else dataset.step
+    names = [name for name in all_forcing_names(dataset) if name not in PERIODS or PERIODS[name] <= seen]
+    return tuple(name for name in names if name != "cos_zenith_equinox" or "cos_zenith" not in names)
+
+
+def all_forcing_names(dataset: Dataset) -> tuple[str, ...]:
+    """Those that the dataset could give; the sun's only where the grid knows where it is."""
     external = external_of(dataset)
-    known = CLOCK if dataset.grid.latlon is None else ("cos_zenith", *CLOCK)
+    known = CLOCK if dataset.grid.latlon is None else (*SUN, *CLOCK)
     return known if external is None else (*known, *external.names)
 
 
 class KnownFields:
-    """Computes (N, K, H, W) known fields for any times, and holds the (S, H, W) static ones."""
+    """Computes (N, K, H, W) known fields for any times, and holds the (S, H, W) static ones.
 
-    def __init__(self, dataset: Dataset, device: torch.device | str = "cpu") -> None:
-        self.names = forcing_names(dataset)
+    Args:
+        dataset: whose grid, static fields and external forcing are taken.
+        device: where they are computed.
+        names: of the fields, a run's; None takes `forcing_names`.
+    """
+
+    def __init__(
+        self, dataset: Dataset, device: torch.device | str = "cpu", *, names: Sequence[str] | None = None
+    ) -> None:
+        self.names = forcing_names(dataset) if names is None else tuple(names)
         self.static_names = tuple(dataset.static)
         self.static = static_fields(dataset.static, dataset.grid).to(device)
         latlon = dataset.grid.latlon
@@ -53,11 +79,14 @@ class KnownFields:
             BadDataError: a time that external forcing does not cover.
         """
         basis = self._basis[:, box[0], box[1]]
-        clock = torch.as_tensor(clock_features(times), dtype=torch.float32, device=basis.device)
-        fields = [clock[:, :, None, None].expand(-1, -1, *basis.shape[1:])]
-        if len(basis):
-            weights = torch.as_tensor(sun.coefficients(times), dtype=torch.float32, device=basis.device)
-            fields.insert(0, torch.tensordot(weights, basis, dims=1)[:, None])
+
+        def numbers(values: Array) -> Tensor:
+            return torch.as_tensor(values, dtype=torch.float32, device=basis.device)
+
+        suns = [numbers(SUN[name](times)) for name in self.names if name in SUN]
+        clock = numbers(clock_features(times)[:, [name in self.names for name in CLOCK]])
+        fields = [torch.tensordot(weights, basis, dims=1)[:, None] for weights in suns]
+        fields.append(clock[:, :, None, None].expand(-1, -1, *basis.shape[1:]))
         if self._external is not None:
             fields.append(self._external.at(times, box, init_times))
         return torch.cat(fields, dim=1)

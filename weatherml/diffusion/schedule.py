@@ -31,18 +31,21 @@ class Schedule(Levels):
         curve: `cosine` (Nichol and Dhariwal 2021, arXiv 2102.09672), `linear` (Ho et al. 2020) or
             `scaled-linear` (Rombach et al. 2022, arXiv 2112.10752), linear in the root of beta.
         steps: T. The linear curves' betas are multiplied by 1000 / T, so that any T ends about as noisy.
+        shift: added to every ln sigma; above 0 is more noise (Hoogeboom et al. 2023, arXiv 2301.11093).
     """
 
     curve: Curve = "cosine"
     steps: Annotated[int, Field(ge=50)] = 1000
+    shift: float = 0.0
 
     def betas(self) -> Tensor:
-        """(T,) float64."""
+        """(T,) float64, before the shift."""
         return CURVES[self.curve](self.steps).clamp(max=GREATEST_BETA)
 
     def alphas_cumprod(self) -> Tensor:
         """(T,) float64, abar_t."""
-        return (1 - self.betas()).cumprod(0)
+        abar = (1 - self.betas()).cumprod(0)
+        return abar / (abar + math.exp(2 * self.shift) * (1 - abar))
 
     def sigmas(self) -> Tensor:
         """(T,) float64, increasing."""

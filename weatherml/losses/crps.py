@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,32 +19,39 @@ from weatherml.losses.spectral import multiplicity
 class CRPSLoss(LossModule):
     """CRPS of M members: M rows of the prediction, side by side, belong to each row of the target.
 
-    The spectral term is the same score of the real and imaginary parts of the orthonormal FFT, which sees how
-    errors hang together in space.
+    The score of points does not see over what distances members differ: one number for the whole grid could give every
+    point its spread. The spectral term is the same score of the real and imaginary parts of the orthonormal FFT, where
+    the few large waves hardly weigh; that of scales has a score for each octave. Nor does a score of each variable see
+    how they hang together, so the octaves are of mixtures of two, another pair and another angle at every call: the
+    CRPS of all directions is the energy score (Székely & Rizzo 2013).
     """
 
-    def __init__(
-        self, weights: Weights, *, members: int, fair: float, spectral: float, blocks: tuple[int, ...]
-    ) -> None:
+    def __init__(self, weights: Weights, *, members: int, fair: float, spectral: float, scales: float) -> None:
         super().__init__(weights)
-        self.members, self.fair, self.spectral, self.blocks = members, fair, spectral, blocks
+        self.members, self.fair, self.spectral, self.scales = members, fair, spectral, scales
 
     def parts(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
         """(C,) shares in the score of (B * M, L, C, H, W) against (B, L, C, H, W)."""
         members = precise(prediction).view(len(target), -1, *target.shape[1:]).unbind(1)
         fields = [torch.where(mask, member, 0.0) / self.scale for member in (*members, precise(target))]
-        total = self.mean(almost_fair_crps(fields[:-1], fields[-1], self.fair), mask)
-        for size in self.blocks:
-            if size <= min(mask.shape[-2:]):
-                total = total + self._of_blocks(fields, mask, size) / size
+        total = self._score(fields, self.weight(mask))
+        if self.scales:
+            total = total + self.scales * self._of_scales(_mixed(fields), self.weight(mask))
         return total + self.spectral * self._of_waves(fields, mask) if self.spectral else total
 
-    def _of_blocks(self, fields: list[Tensor], mask: Tensor, size: int) -> Tensor:
-        """The score of the means over blocks of `size` x `size` points."""
-        weight = self.weight(mask)
-        share = _block_means(weight, size)
-        means = [_block_means(field * weight, size) / share.clamp_min(1e-12) for field in fields]
-        return shares(almost_fair_crps(means[:-1], means[-1], self.fair), share)
+    def _score(self, fields: list[Tensor], weight: Tensor) -> Tensor:
+        return shares(almost_fair_crps(fields[:-1], fields[-1], self.fair), weight)
+
+    def _of_scales(self, fields: list[Tensor], weight: Tensor) -> Tensor:
+        """The sum of the scores of each octave, means over blocks less those over blocks twice as wide."""
+        total = torch.zeros_like(self.scale.flatten())
+        while max(weight.shape[-2:]) > 1:
+            share = _halved(weight)
+            means = [_halved(field * weight) / share.clamp_min(1e-12) for field in fields]
+            details = [field - _doubled(mean, field.shape) for field, mean in zip(fields, means, strict=True)]
+            total = total + self._score(details, weight)
+            fields, weight = means, share
+        return total + self._score(fields, weight)
 
     def _of_waves(self, fields: list[Tensor], mask: Tensor) -> Tensor:
         """The score of the real and imaginary parts of the spectrum."""
@@ -56,10 +64,24 @@ class CRPSLoss(LossModule):
         return shares(field, share)
 
 
-def _block_means(fields: Tensor, size: int) -> Tensor:
-    """Means over blocks of size x size points of (..., H, W); what is left at the ends makes smaller blocks."""
-    means = functional.avg_pool2d(fields.flatten(0, -4), size, ceil_mode=True, count_include_pad=False)
+def _mixed(fields: list[Tensor]) -> list[Tensor]:
+    """Each variable of (B, L, C, H, W) fields turned by chance towards another; one that is not known adds nothing."""
+    C = fields[0].shape[2]
+    if C == 1:
+        return fields
+    angle, other = math.pi * torch.rand(()), torch.randperm(C).to(fields[0].device)
+    return [angle.cos() * field + angle.sin() * field.index_select(2, other) for field in fields]
+
+
+def _halved(fields: Tensor) -> Tensor:
+    """Means over 2 x 2 points of (..., H, W); what is left at the ends makes smaller blocks."""
+    means = functional.avg_pool2d(fields.flatten(0, -4), 2, ceil_mode=True, count_include_pad=False)
     return means.view(*fields.shape[:-2], *means.shape[-2:])
+
+
+def _doubled(means: Tensor, size: Sequence[int]) -> Tensor:
+    """The inverse: each mean at all of its points."""
+    return means.repeat_interleave(2, -2).repeat_interleave(2, -1)[..., : size[-2], : size[-1]]
 
 
 def almost_fair_crps(members: Sequence[Tensor], truth: Tensor, fair: float) -> Tensor:
@@ -85,8 +107,8 @@ class CRPS(LossConfig):
         members: drawn for each case in training.
         fair: alpha, the weight of the fair score against the usual one.
         spectral: weight of the spectral term.
-        blocks: widths of blocks whose means are scored too, each divided by its width, about the error with which
-            a batch shows it. The score of points alone hardly sees over what distances members differ.
+        scales: weight of the sum of the scores of each octave, means over blocks of 1, 2, 4, ... points less those
+            over blocks twice as wide, of mixtures of two variables.
     """
 
     compares_members: ClassVar[bool] = True
@@ -94,8 +116,8 @@ class CRPS(LossConfig):
     members: int = Field(2, ge=1, le=16)
     fair: float = Field(0.99, ge=0, le=1)
     spectral: NonNegativeFloat = 0.3
-    blocks: tuple[PositiveInt, ...] = ()
+    scales: NonNegativeFloat = 0.0
 
     def build(self, weights: Weights) -> LossModule:
         """The loss with these weights."""
-        return CRPSLoss(weights, members=self.members, fair=self.fair, spectral=self.spectral, blocks=self.blocks)
+        return CRPSLoss(weights, members=self.members, fair=self.fair, spectral=self.spectral, scales=self.scales)

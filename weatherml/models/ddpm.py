@@ -30,6 +30,7 @@ class DDPM(UNet):
     Attributes:
         schedule: curve of the noise.
         timesteps: T.
+        shift: of the noise levels, see `Schedule`.
         prediction: what the network predicts: the noise `epsilon`, `v`, or the clean `x0`.
         target: what is drawn: the next `state`, its `change` since the last, or the `forecast-error` of a deterministic
             network of the same size, which is trained beside.
@@ -53,6 +54,7 @@ class DDPM(UNet):
 
     schedule: Curve = "cosine"
     timesteps: int = Field(1000, ge=50)
+    shift: float = 0.0
     prediction: Literal["epsilon", "v", "x0"] = "epsilon"
     target: Target = "change"
     condition_features: NonNegativeInt = 32
@@ -84,7 +86,7 @@ class DDPM(UNet):
 
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""
-        schedule = Schedule(curve=self.schedule, steps=self.timesteps)
+        schedule = Schedule(curve=self.schedule, steps=self.timesteps, shift=self.shift)
         inputs = self.inputs(shape)
         channels = (self.condition_features or inputs.channels) + shape.lead * shape.channels
         return DiffusionModel(

@@ -51,7 +51,7 @@ class EDM(UNet):
     levels: SerializeAsAny[Levels] = Field(default={"kind": "sech"}, validate_default=True)
     spacing: Literal["tangent", "karras"] = "tangent"
     sigma_min: PositiveFloat = 0.01
-    sigma_max: PositiveFloat = 80.0
+    sigma_max: PositiveFloat = 240.0
     embedding: PositiveInt = 64
     norm: NormKind = "point"
     mean_norm: NormKind | None = None

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from weatherml.fields import Batch, Fields, Shape
 from weatherml.models.base import Model
 from weatherml.nn.advection import carry
+from weatherml.nn.blocks import Activated, Conv
 from weatherml.nn.inputs import StackedInputs
 from weatherml.nn.padding import Padding
 
@@ -19,24 +20,31 @@ class Change(nn.Module):
 
     With advection, x is first carried by flows that the network gives too, one of all variables and beside it what
     each departs from it: what merely moves need not be drawn anew point by point, and what one variable shows of the
-    flow the others need not find for themselves. An output of zero is persistence.
+    flow the others need not find for themselves. What happens to it on the way, its growth and decay, is a matter of
+    the place where it arrives: a few convolutions there read it, and features from the network, and add to f. An
+    output of zero is persistence at first.
 
     Args:
         shape: the data's.
         padding: beyond the edges; only advection asks.
         advection: cells that the flow carries for one unit of output; 0 is none.
+        features: channels from the network to where x arrives; only advection asks.
 
     Attributes:
         outputs: channels of the network: L*C of f, and with advection 2*L of the flow and 2*L*C of the departures
-            after them, y before x.
+            after them, y before x, and the features.
     """
 
     scale: Tensor
 
-    def __init__(self, shape: Shape, *, padding: Padding | None = None, advection: float = 0.0) -> None:
+    def __init__(
+        self, shape: Shape, *, padding: Padding | None = None, advection: float = 0.0, features: int = 16
+    ) -> None:
         super().__init__()
         self.padding, self.advection = padding or Padding(), advection
-        self.outputs = shape.lead * (3 * shape.channels + 2 if advection else shape.channels)
+        fields = shape.lead * shape.channels
+        self.outputs = fields + (2 * shape.lead + 2 * fields + features if advection else 0)
+        self.arrival = self._arrival(fields, features) if advection else None
         self.register_buffer("scale", change_scale(shape), persistent=False)
 
     def forward(self, batch: Batch, output: Tensor) -> Fields:
@@ -44,11 +52,19 @@ class Change(nn.Module):
         last, fields = batch.history[:, -1:].float(), output.float()
         L, C = self.scale.shape[:2]
         size = (len(fields), L, C, *fields.shape[-2:])
-        if self.advection:
-            fields, common, departures = fields.tensor_split([L * C, L * C + 2 * L], dim=1)
+        if self.arrival is not None:
+            ends = [L * C, L * C + 2 * L, 3 * L * C + 2 * L]
+            fields, common, departures, features = fields.tensor_split(ends, dim=1)
             flow = common.reshape(-1, L, 1, 2, *size[-2:]) + departures.reshape(-1, L, C, 2, *size[-2:])
             last = carry(last.expand(size).flatten(0, 2), self.advection * flow.flatten(0, 2), self.padding).view(size)
+            fields = fields + self.arrival(torch.cat([last.flatten(1, 2), features], dim=1))
         return last + self.scale * fields.reshape(size)
+
+    def _arrival(self, fields: int, features: int) -> nn.Module:
+        """From what is carried, and features, to what that adds to f; 0 at first."""
+        wide, padding = 2 * features, self.padding
+        inward = Conv(fields + features, wide, padding=padding)
+        return Activated(inward, nn.SiLU(), Conv(wide, fields, padding=padding, zero=True))
 
 
 class DirectModel(Model):

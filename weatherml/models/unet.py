@@ -85,7 +85,8 @@ class UNet(ModelConfig):
 
     def change(self, shape: Shape) -> Change:
         """What the output of a network that predicts a change means."""
-        return Change(shape, padding=edges(self.padding, shape), advection=self.advection)
+        padding, features = edges(self.padding, shape), max(1, self.widths[0] // 2)
+        return Change(shape, padding=padding, advection=self.advection, features=features)
 
     def inputs(self, shape: Shape) -> StackedInputs | ScaledInputs:
         """What makes a batch the network's input."""

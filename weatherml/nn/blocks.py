@@ -117,7 +117,7 @@ class Block(Recomputing, ABC):
 
 
 class Activated(Recomputing, nn.Sequential):
-    """Norm, SiLU and the convolution that follows; of the first two nothing is kept where memory is asked for."""
+    """Layers, mostly norm, SiLU and a convolution, of which nothing but the last is kept where memory is asked for."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in nn.Sequential
         """The output of the last layer."""

@@ -100,9 +100,9 @@ def noisy(names: Names) -> Labels:
     return (*predicted(names), *read(names))
 
 
-LEAVING: tuple[Layout, ...] = (predicted, carried)
+LEAVING: tuple[Layout, ...] = (predicted,)
 ENTERING: tuple[Layout, ...] = (read, noisy, predicted, states)
-BEFORE_OTHERS: tuple[Layout, ...] = (predicted, states)
+BEFORE_OTHERS: tuple[Layout, ...] = (carried, predicted, states)
 """What may stand before channels that are no variables: features, or a hidden state."""
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from weatherml.data.external import Analyses, External, Record, beside, chosen, external_of
-from weatherml.data.known import forcing_names
+from weatherml.data.known import PERIODS, all_forcing_names, forcing_names
 from weatherml.data.packing import Packing
 from weatherml.data.regrid import locate
 from weatherml.data.statistics import STATISTICS, Statistics
@@ -107,8 +107,8 @@ class Lineage:
     external: ForcingLineage | None = None
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Lineage:
-        """The lineage of a run trained on `dataset`, narrowed to its channels."""
+    def of(cls, dataset: Dataset, forcing: tuple[str, ...] | None = None) -> Lineage:
+        """The lineage of a run trained on `dataset`, narrowed to its channels; of other known fields where named."""
         external = external_of(dataset)
         return cls(
             dataset=str(dataset.path),
@@ -118,7 +118,7 @@ class Lineage:
             shape=dataset.grid.shape,
             step_seconds=int(dataset.step / np.timedelta64(1, "s")),
             static=tuple(dataset.static),
-            forcing=forcing_names(dataset),
+            forcing=forcing_names(dataset) if forcing is None else forcing,
             periodic_x=dataset.grid.periodic_x,
             external=None if external is None else ForcingLineage.of(external),
         )
@@ -195,7 +195,8 @@ class Lineage:
             BadDataError: channels, grid, step, static or forcing that differ, and how.
         """
         narrowed = self.forced(dataset.select(self.names), record)
-        self.require_same(Lineage.of(narrowed))
+        given = tuple(name for name in all_forcing_names(narrowed) if name in self.forcing or name not in PERIODS)
+        self.require_same(Lineage.of(narrowed, given))
         return narrowed
 
     def forced(self, dataset: Dataset, record: Record | None) -> Dataset:
