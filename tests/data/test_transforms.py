@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -102,3 +105,25 @@ def test_constant_channels_divide_by_one() -> None:
     still = Normaliser([TABLE["t2m"]], [Packing(scale_factor=1.0, add_offset=0.0)], statistics([280.0], [0.0]))
     assert still.normalise(torch.tensor([[[281.0]]])).item() == 1.0
     assert delta_scale(statistics([0.0, 0.0, 0.0], [4.0, 4.0, 0.0], [2.0, 0.0, 0.0])) == (0.5, 1.0, 1.0)
+
+
+def test_a_forecast_stays_near_what_training_saw() -> None:
+    """Rain from 0 to e^2 - 1 in training, so 0 to 2 as transformed: up to 2.2, whatever the model says."""
+    rain = Variable(name="rain", units="mm h-1", transform="log1p", valid_min=0.0)
+    seen = replace(statistics([0.5], [2.0]), min=np.array([0.0]), max=np.array([2.0]))
+    there = Normaliser([rain], [Packing(scale_factor=1.0, add_offset=0.0)], seen)
+    said = (torch.tensor([-9.0, 1.0, 2.1, 2.5, 40.0, math.inf, math.nan]) - 0.5).view(1, 1, -1) / 2.0
+    said[..., 5:] = torch.tensor([math.inf, math.nan])
+    physical = there.forecast(said).flatten()
+    assert physical[:5].tolist() == pytest.approx([math.expm1(z) for z in (0.0, 1.0, 2.1, 2.2, 2.2)], rel=1e-5)
+    assert physical[5:].isnan().all()
+    torch.testing.assert_close(there.bounded(said)[..., 1:3], said[..., 1:3])
+    assert there.denormalise(said).flatten()[3] == pytest.approx(math.expm1(2.5), rel=1e-5)
+
+
+def test_a_variable_that_never_varied_in_training_is_not_bound() -> None:
+    """Nor is one that was never there, whose extremes are not finite."""
+    for low, high in ((280.0, 280.0), (math.inf, -math.inf)):
+        seen = replace(statistics([280.0], [0.0]), min=np.array([low]), max=np.array([high]))
+        there = Normaliser([TABLE["t2m"]], [Packing(scale_factor=1.0, add_offset=0.0)], seen)
+        assert there.forecast(torch.tensor([[[5.0]]])).item() == pytest.approx(285.0)

@@ -20,6 +20,8 @@ from weatherml.fields import Fields
 from weatherml.variables import Transform, Variable
 
 Array = npt.NDArray[Any]
+BEYOND = 0.1
+"""How far a forecast may go beyond the extremes of training, in units of their difference, as transformed."""
 ROWS = 32
 """Of a field looked up at once: with their indices, which numpy makes 64 bits wide, they stay in a core's cache."""
 
@@ -82,6 +84,14 @@ class Normaliser(nn.Module):
         self.register_buffer("std", _column(np.where(statistics.std > 0, statistics.std, 1.0)))
         self.register_buffer("low", _column([_or(variable.valid_min, -np.inf) for variable in variables]))
         self.register_buffer("high", _column([_or(variable.valid_max, np.inf) for variable in variables]))
+        varied = statistics.max > statistics.min  # nor what was never there, from inf to -inf
+        reach = BEYOND * (statistics.max - statistics.min)
+        least, greatest = (
+            np.where(varied, end, unbound)
+            for end, unbound in ((statistics.min - reach, -np.inf), (statistics.max + reach, np.inf))
+        )
+        self.register_buffer("least", (_column(least) - self.mean) / self.std)
+        self.register_buffer("greatest", (_column(greatest) - self.mean) / self.std)
 
     scale: Tensor
     offset: Tensor
@@ -89,6 +99,8 @@ class Normaliser(nn.Module):
     std: Tensor
     low: Tensor
     high: Tensor
+    least: Tensor
+    greatest: Tensor
 
     def unpack(self, packed: Tensor) -> Fields:
         """(..., C, H, W) int16 to physical float32, NaN where missing."""
@@ -115,9 +127,18 @@ class Normaliser(nn.Module):
                 channels[c] = torch.minimum(channels[c], channels[above])
         return torch.stack(channels, dim=-3)
 
+    def forecast(self, normalised: Fields) -> Fields:
+        """A model's normalised states to physical ones, near what training saw.
+
+        Beyond its extremes by more than a tenth of their difference a network knows nothing, and what it makes of one
+        such point may grow from step to step, in logarithms to any size. What is not finite stays visible.
+        """
+        near = normalised.clamp(self.least, self.greatest)
+        return self.denormalise(torch.where(normalised.isfinite(), near, normalised))
+
     def bounded(self, normalised: Fields) -> Fields:
-        """Normalised fields brought within the valid ranges: what a rollout feeds back."""
-        return self.normalise(self.denormalise(normalised))
+        """Normalised states brought within the bounds of a forecast: what a rollout feeds back."""
+        return self.normalise(self.forecast(normalised))
 
 
 def lookup_tables(normaliser: Normaliser) -> Tensor:

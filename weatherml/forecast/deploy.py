@@ -51,7 +51,7 @@ class Step(nn.Module):
         batch = batch_of(torch.nan_to_num(self.normaliser.normalise(history)), forcing, static)
         draws = iter(() if noise is None else noise.unbind(1))
         states = self.model.step(batch, None if noise is None else lambda shape: next(draws))  # noqa: ARG005
-        return self.normaliser.denormalise(states).squeeze(1)
+        return self.normaliser.forecast(states).squeeze(1)
 
 
 def batch_of(history: Fields, forcing: Tensor, static: Tensor) -> Batch:

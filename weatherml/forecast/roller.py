@@ -83,7 +83,7 @@ class Roller:
         valid = times[:, None] + self.dataset.step * np.arange(1, self.data.lead + 1)
         with torch.inference_mode(), self.autocast:
             batch = known_batch(self.normalised(history), valid, self.known, times)
-            return self.normaliser.denormalise(self.model.step(batch, noise.at(step)))[:, 0]
+            return self.normaliser.forecast(self.model.step(batch, noise.at(step)))[:, 0]
 
     def normalised(self, history: Fields) -> Tensor:
         """What the model takes: missing values are 0, the training mean."""

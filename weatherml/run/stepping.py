@@ -60,7 +60,7 @@ def roll(
     """
 
     def settle(prediction: Fields) -> tuple[Fields, Fields]:
-        physical = normaliser.denormalise(prediction)
+        physical = normaliser.forecast(prediction)
         return physical, normaliser.normalise(physical)
 
     for done in range(first, steps, lead):
