@@ -84,7 +84,7 @@ class Normaliser(nn.Module):
         self.register_buffer("std", _column(np.where(statistics.std > 0, statistics.std, 1.0)))
         self.register_buffer("low", _column([_or(variable.valid_min, -np.inf) for variable in variables]))
         self.register_buffer("high", _column([_or(variable.valid_max, np.inf) for variable in variables]))
-        varied = statistics.max > statistics.min  # nor what was never there, from inf to -inf
+        varied = statistics.max > statistics.min  # what was never there goes from inf to -inf
         reach = BEYOND * (statistics.max - statistics.min)
         least, greatest = (
             np.where(varied, end, unbound)
