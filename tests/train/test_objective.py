@@ -153,7 +153,7 @@ def test_the_states_are_those_of_a_rollout(small_dataset: Path) -> None:
     predicted: list[Tensor] = []
 
     def spy(prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
-        predicted.append(normaliser.denormalise(prediction))
+        predicted.append(normaliser.forecast(prediction))
         return prediction.mean()
 
     follow(Mix(), batch, spy, horizon=3, lead=2, bounded=normaliser.bounded)
