@@ -176,6 +176,7 @@ def test_the_known_fields(dataset: Dataset) -> None:
     known = KnownFields(dataset, names=("cos_zenith", *CLOCK))
     times = dataset.times[[0, 30]]
     fields = known.at(times)
+    assert known.names == ("cos_zenith", "hour_sin", "hour_cos", "day_sin", "day_cos")
     assert dataset.grid.latlon is not None
     assert np.allclose(fields[:, 0], cos_zenith(times, *dataset.grid.latlon), atol=1e-6)
     # 06Z on the second day: a quarter of the day, sine 1 and cosine 0

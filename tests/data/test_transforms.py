@@ -113,7 +113,6 @@ def test_a_forecast_stays_near_what_training_saw() -> None:
     seen = replace(statistics([0.5], [2.0]), min=np.array([0.0]), max=np.array([2.0]))
     there = Normaliser([rain], [Packing(scale_factor=1.0, add_offset=0.0)], seen)
     said = (torch.tensor([-9.0, 1.0, 2.1, 2.5, 40.0, math.inf, math.nan]) - 0.5).view(1, 1, -1) / 2.0
-    said[..., 5:] = torch.tensor([math.inf, math.nan])
     physical = there.forecast(said).flatten()
     assert physical[:5].tolist() == pytest.approx([math.expm1(z) for z in (0.0, 1.0, 2.1, 2.2, 2.2)], rel=1e-5)
     assert physical[5:].isnan().all()

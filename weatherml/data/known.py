@@ -35,11 +35,16 @@ def forcing_names(dataset: Dataset) -> tuple[str, ...]:
     """
     times = dataset.times[dataset.part("train")]
     seen = times[-1] - times[0] + dataset.step if len(times) else dataset.step
-    names = [name for name in all_forcing_names(dataset) if name not in PERIODS or PERIODS[name] <= seen]
+    names = [name for name in _all_forcing_names(dataset) if name not in PERIODS or PERIODS[name] <= seen]
     return tuple(name for name in names if name != "cos_zenith_equinox" or "cos_zenith" not in names)
 
 
-def all_forcing_names(dataset: Dataset) -> tuple[str, ...]:
+def forcing_names_for(told: Sequence[str], dataset: Dataset) -> tuple[str, ...]:
+    """What the dataset gives a model that is told so much of the sun and the clock, however long its record is."""
+    return tuple(name for name in _all_forcing_names(dataset) if name in told or name not in PERIODS)
+
+
+def _all_forcing_names(dataset: Dataset) -> tuple[str, ...]:
     """Those that the dataset could give; the sun's only where the grid knows where it is."""
     external = external_of(dataset)
     known = CLOCK if dataset.grid.latlon is None else (*SUN, *CLOCK)

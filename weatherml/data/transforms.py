@@ -86,12 +86,8 @@ class Normaliser(nn.Module):
         self.register_buffer("high", _column([_or(variable.valid_max, np.inf) for variable in variables]))
         varied = statistics.max > statistics.min  # what was never there goes from inf to -inf
         reach = BEYOND * (statistics.max - statistics.min)
-        least, greatest = (
-            np.where(varied, end, unbound)
-            for end, unbound in ((statistics.min - reach, -np.inf), (statistics.max + reach, np.inf))
-        )
-        self.register_buffer("least", (_column(least) - self.mean) / self.std)
-        self.register_buffer("greatest", (_column(greatest) - self.mean) / self.std)
+        self.register_buffer("least", _column(np.where(varied, statistics.min - reach, -np.inf)))
+        self.register_buffer("greatest", _column(np.where(varied, statistics.max + reach, np.inf)))
 
     scale: Tensor
     offset: Tensor
@@ -117,8 +113,13 @@ class Normaliser(nn.Module):
         Bounded are each variable by its range and by the one that it cannot exceed (dew point by
         temperature); NaN stays.
         """
+        return self._physical(self._transformed(normalised))
+
+    def _transformed(self, normalised: Fields) -> Fields:
         raw = normalised.float() * self.std + self.mean
-        raw = torch.where(raw.isfinite(), raw, torch.nan)  # an overflow must stay visible, not become a bound
+        return torch.where(raw.isfinite(), raw, torch.nan)  # an overflow must stay visible, not become a bound
+
+    def _physical(self, raw: Fields) -> Fields:
         inverted = torch.stack([inverse(raw[..., c, :, :], v) for c, v in enumerate(self.variables)], dim=-3)
         channels = list(inverted.clamp(self.low, self.high).unbind(-3))
         for c, variable in enumerate(self.variables):
@@ -133,8 +134,7 @@ class Normaliser(nn.Module):
         Beyond its extremes by more than a tenth of their difference a network knows nothing, and what it makes of one
         such point may grow from step to step, in logarithms to any size. What is not finite stays visible.
         """
-        near = normalised.clamp(self.least, self.greatest)
-        return self.denormalise(torch.where(normalised.isfinite(), near, normalised))
+        return self._physical(self._transformed(normalised).clamp(self.least, self.greatest))
 
     def bounded(self, normalised: Fields) -> Fields:
         """Normalised states brought within the bounds of a forecast: what a rollout feeds back."""

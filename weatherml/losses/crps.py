@@ -34,9 +34,10 @@ class CRPSLoss(LossModule):
         """(C,) shares in the score of (B * M, L, C, H, W) against (B, L, C, H, W)."""
         members = precise(prediction).view(len(target), -1, *target.shape[1:]).unbind(1)
         fields = [torch.where(mask, member, 0.0) / self.scale for member in (*members, precise(target))]
-        total = self._score(fields, self.weight(mask))
+        weight = self.weight(mask)
+        total = self._score(fields, weight)
         if self.scales:
-            total = total + self.scales * self._of_scales(_mixed(fields), self.weight(mask))
+            total = total + self.scales * self._of_scales(_mixed(fields), weight)
         return total + self.spectral * self._of_waves(fields, mask) if self.spectral else total
 
     def _score(self, fields: list[Tensor], weight: Tensor) -> Tensor:

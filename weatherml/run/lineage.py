@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from weatherml.data.external import Analyses, External, Record, beside, chosen, external_of
-from weatherml.data.known import PERIODS, all_forcing_names, forcing_names
+from weatherml.data.known import forcing_names, forcing_names_for
 from weatherml.data.packing import Packing
 from weatherml.data.regrid import locate
 from weatherml.data.statistics import STATISTICS, Statistics
@@ -195,8 +195,7 @@ class Lineage:
             BadDataError: channels, grid, step, static or forcing that differ, and how.
         """
         narrowed = self.forced(dataset.select(self.names), record)
-        given = tuple(name for name in all_forcing_names(narrowed) if name in self.forcing or name not in PERIODS)
-        self.require_same(Lineage.of(narrowed, given))
+        self.require_same(Lineage.of(narrowed, forcing_names_for(self.forcing, narrowed)))
         return narrowed
 
     def forced(self, dataset: Dataset, record: Record | None) -> Dataset:
