@@ -34,6 +34,7 @@ from weatherml.config import parse
 from weatherml.data.known import KnownFields
 from weatherml.data.loader import Loader
 from weatherml.data.store import open_dataset
+from weatherml.data.transforms import Normaliser
 from weatherml.data.windows import evenly
 from weatherml.fields import Batch, Shape
 from weatherml.models.base import Model
@@ -140,7 +141,7 @@ class World:
         dataset, experiment = open_dataset(path), parse(Experiment, SETTINGS)
         lineage = lineage_of(dataset)
         around = {
-            "normaliser": lineage.normaliser(dataset.packings).to(device),
+            "normaliser": Normaliser(dataset.variables, dataset.packings, dataset.statistics).to(device),
             "known": KnownFields(dataset, device),
             "batch": BATCH,
             "seed": 0,

@@ -15,12 +15,14 @@ from weatherml.data.packing import FILL, Packing
 from weatherml.data.statistics import Statistics
 from weatherml.data.transforms import (
     Normaliser,
+    Tie,
     by_index,
     by_rows,
     delta_scale,
     inverse,
     looked_up,
     lookup_tables,
+    tie,
     transform,
 )
 from weatherml.variables import TABLE, Variable
@@ -126,3 +128,67 @@ def test_a_variable_that_never_varied_in_training_is_not_bound() -> None:
         seen = replace(statistics([280.0], [0.0]), min=np.array([low]), max=np.array([high]))
         there = Normaliser([TABLE["t2m"]], [Packing(scale_factor=1.0, add_offset=0.0)], seen)
         assert there.forecast(torch.tensor([[[5.0]]])).item() == pytest.approx(285.0)
+
+
+def of_training(low: float, high: float, zero_share: float) -> Statistics:
+    return replace(
+        statistics([0.5], [2.0]), min=np.array([low]), max=np.array([high]), zero_share=np.array([zero_share])
+    )
+
+
+RAIN = Variable(name="rain", units="mm h-1", transform="log1p", valid_min=0.0)
+FRACTION = Variable(name="cloud", units="1", valid_min=0.0, valid_max=1.0)
+
+
+@pytest.mark.parametrize(
+    ("variable", "zero_share", "expected"),
+    [
+        (RAIN, 0.7, Tie(value=0.0, side=-1)),
+        (RAIN, 0.001, None),
+        (FRACTION, 0.5, Tie(value=0.0, side=-1)),
+        (TABLE["refc"], 0.0, Tie(value=-10.0, side=-1)),
+        (TABLE["cin"], 0.4, Tie(value=0.0, side=1)),
+        (TABLE["t2m"], 0.5, None),
+        (TABLE["u10"], 0.5, None),
+    ],
+)
+def test_bounds_that_are_met_exactly_are_ties(variable: Variable, zero_share: float, expected: Tie | None) -> None:
+    assert tie(variable, of_training(0.0, 2.0, zero_share)) == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "bound", "others"),
+    [(RAIN, 0.0, [0.01, 5.0]), (TABLE["refc"], -10.0, [-9.9, 40.0]), (TABLE["cin"], 0.0, [-0.01, -200.0])],
+)
+def test_ties_are_set_off_by_the_gap_and_all_in_it_is_the_bound(
+    variable: Variable, bound: float, others: list[float]
+) -> None:
+    seen = of_training(-10.0, 10.0, 0.4)
+    packings = [Packing(scale_factor=1.0, add_offset=0.0)]
+    apart = Normaliser([variable], packings, seen, gap=0.5)
+    beside = Normaliser([variable], packings, seen)
+    side = 1 if variable.name == "cin" else -1
+    fields = torch.tensor([bound, *others]).view(1, 1, 1, -1)
+    set_off, as_they_are = apart.normalise(fields).flatten(), beside.normalise(fields).flatten()
+    assert set_off[0] == pytest.approx(as_they_are[0] + side * 0.5)
+    assert set_off[1:].tolist() == as_they_are[1:].tolist()
+    within = (as_they_are[0] + side * torch.tensor([0.0, 0.1, 0.5, 0.9])).view(1, 1, 1, -1)
+    assert apart.forecast(within).flatten().tolist() == [bound] * 4
+    assert apart.bounded(within).flatten().tolist() == [set_off[0]] * 4
+    torch.testing.assert_close(apart.denormalise(apart.normalise(fields)), fields, rtol=1e-4, atol=1e-4)
+
+
+def test_a_tie_is_found_in_packed_fields_that_round() -> None:
+    packing = Packing(scale_factor=0.1, add_offset=0.7)  # -107 stands for -10, nearly
+    there = Normaliser([TABLE["refc"]], [packing], of_training(-10.0, 60.0, 0.0), gap=0.5)
+    packed = torch.tensor([-107, -106], dtype=torch.int16).view(1, 1, 1, -1)
+    beside = Normaliser([TABLE["refc"]], [packing], of_training(-10.0, 60.0, 0.0))
+    moved = there.normalise(there.unpack(packed)) - beside.normalise(beside.unpack(packed))
+    assert moved.flatten().tolist() == pytest.approx([-0.5, 0.0], abs=1e-6)
+
+
+def test_bounds_of_a_forecast_leave_room_for_the_gap() -> None:
+    there = Normaliser([RAIN], [Packing(scale_factor=1.0, add_offset=0.0)], of_training(0.0, 0.1, 0.7), gap=1.0)
+    dry = there.normalise(torch.zeros(1, 1, 1, 1))
+    assert there.least.item() < dry.item() * 2.0 + 0.5
+    assert there.bounded(dry).item() == dry.item()

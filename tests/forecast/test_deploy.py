@@ -40,7 +40,7 @@ def given(run: Run, dataset: Dataset, indices: list[int]) -> tuple[torch.Tensor,
     """Physical history, forcing and static fields of some initial times."""
     T, L = run.experiment.data.history, run.experiment.data.lead
     packed = np.stack([WindowReader(dataset, cache_bytes=0).window(index - T + 1, T) for index in indices])
-    history = run.forecast_lineage.normaliser(dataset.packings).unpack(torch.from_numpy(packed))
+    history = run.normaliser(dataset.packings).unpack(torch.from_numpy(packed))
     times = dataset.times[indices]
     batch = known_batch(history, times[:, None] + HOUR * np.arange(1, L + 1), KnownFields(dataset), times)
     return history, batch.forcing, batch.static
@@ -48,7 +48,7 @@ def given(run: Run, dataset: Dataset, indices: list[int]) -> tuple[torch.Tensor,
 
 def own_step(run: Run, dataset: Dataset, indices: list[int], noise: MemberNoise | None) -> torch.Tensor:
     """The states of the run's first call, (B, L, C, H, W), as a rollout in float32 makes them."""
-    normaliser, lead = run.forecast_lineage.normaliser(dataset.packings), run.experiment.data.lead
+    normaliser, lead = run.normaliser(dataset.packings), run.experiment.data.lead
     history, _, _ = given(run, dataset, indices)
     with torch.inference_mode():
         states = roll(

@@ -64,7 +64,7 @@ def test_values_stay_within_the_valid_ranges(
     monkeypatch.setattr(ChangeModel, "forward", lambda self, batch: forward(self, batch) + 9.0)
     rollout(learned.path, small_dataset, init=["last"], steps=12, output=tmp_path / "f.zarr", device="cpu")
     dataset = open_dataset(small_dataset)
-    normaliser = learned.forecast_lineage.normaliser(dataset.packings)
+    normaliser = learned.normaliser(dataset.packings)
     bounds = normaliser.forecast(torch.full((len(dataset.variables), 1, 1), 1e4)).flatten().tolist()
     with opened(tmp_path / "f.zarr") as forecast:
         for variable, bound in zip(dataset.variables, bounds, strict=True):

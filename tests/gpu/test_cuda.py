@@ -18,13 +18,14 @@ from weatherml.config import parse
 from weatherml.data.known import KnownFields
 from weatherml.data.loader import DataConfig, Loader
 from weatherml.data.store import open_dataset
+from weatherml.data.transforms import Normaliser
 from weatherml.errors import UnavailableError
 from weatherml.fields import Batch
 from weatherml.forecast import roller
 from weatherml.forecast.ensemble import EnsembleConfig, ensemble
 from weatherml.forecast.rollout import rollout
 from weatherml.run import noise
-from weatherml.run.directory import Run, lineage_of, open_run
+from weatherml.run.directory import Run, open_run
 from weatherml.run.experiment import Experiment
 from weatherml.train.objective import build_loss, follow
 from weatherml.train.trainer import train
@@ -42,7 +43,7 @@ LARGE = {
 
 def loader(data: Path, device: torch.device) -> Loader:
     dataset = open_dataset(data)
-    normaliser = lineage_of(dataset).normaliser(dataset.packings).to(device)
+    normaliser = Normaliser(dataset.variables, dataset.packings, dataset.statistics).to(device)
     config = DataConfig(flips=True, noise=0.05)
     return Loader(dataset, "train", config, normaliser=normaliser, known=KnownFields(dataset, device), batch=2, seed=3)
 

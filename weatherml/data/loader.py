@@ -48,6 +48,7 @@ class DataConfig(Config):
         crop: rows and columns of a random crop; None trains on whole fields.
         flips: flip east-west and north-south at random, vector components negated as they must.
         noise: standard deviation of noise on the history, in units of a one-step change, of sequences in their own.
+        gap: sets what is at a bound (no rain, no echo) off from the rest, in standard deviations; see `tie`.
         balance: of classification and segmentation, the share of cases with a positive; None takes all as they come.
         storms: draws cases with convection oftener, and weighs them down in the loss; None takes all alike.
         epoch_cases: of sequences, cases of a pass at most.
@@ -62,6 +63,7 @@ class DataConfig(Config):
     crop: tuple[PositiveInt, PositiveInt] | None = None
     flips: bool = False
     noise: NonNegativeFloat = 0.0
+    gap: NonNegativeFloat = 0.0
     balance: float | None = Field(None, gt=0, lt=1)
     storms: Storms | None = None
     epoch_cases: PositiveInt | None = None

@@ -7,6 +7,7 @@ its no-echo value. Scores are never taken here: `denormalise` returns physical u
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ from weatherml.variables import Transform, Variable
 Array = npt.NDArray[Any]
 BEYOND = 0.1
 """How far a forecast may go beyond the extremes of training, in units of their difference, as transformed."""
+ROUNDING = 1e-4
+"""How near in standard deviations a value is to a bound to be at it."""
+TIES = 0.01
+"""The share of training's values at a bound from which on they are ties."""
 ROWS = 32
 """Of a field looked up at once: with their indices, which numpy makes 64 bits wide, they stay in a core's cache."""
 
@@ -68,13 +73,49 @@ def inverse(x: Tensor, variable: Variable) -> Tensor:
     return _PAIRS[variable.transform][1](x, variable.valid_min or 0.0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tie:
+    """A transformed value that many points share, and on which side of all others it lies: -1 below, 1 above."""
+
+    value: float
+    side: int
+
+
+def tie(variable: Variable, statistics: Statistics) -> Tie | None:
+    """The bound of a variable that training often met exactly: no rain, no echo, no inhibition. None where none is.
+
+    A network blurs what is set apart by nothing: where it never rains it draws a little rain, and no sample is dry.
+    Set off by a gap (so does pysteps with its `zerovalue`), ties are drawn as such, since all in the gap is the bound.
+
+    Args:
+        variable: tells the bounds.
+        statistics: of this one.
+    """
+    floor = 0.0 if variable.transform == "log1p" else variable.valid_min
+    if variable.transform == "clip":
+        return Tie(value=floor or 0.0, side=-1)  # how often they met is not counted there
+    if statistics.zero_share[0] < TIES:
+        return None
+    if floor == 0.0:
+        return Tie(value=0.0, side=-1)
+    return Tie(value=0.0, side=1) if variable.valid_max == 0.0 else None
+
+
 class Normaliser(nn.Module):
     """Between a store's packed fields and a model's normalised ones; C channels by position.
 
     A variable that never varies in training keeps std 1, so that nothing is divided by zero.
+
+    Args:
+        variables: the channels, in order.
+        packings: how their fields are stored.
+        statistics: of their transformed values in training.
+        gap: standard deviations by which ties are set off, beyond their bound; see `tie`.
     """
 
-    def __init__(self, variables: Sequence[Variable], packings: Sequence[Packing], statistics: Statistics) -> None:
+    def __init__(
+        self, variables: Sequence[Variable], packings: Sequence[Packing], statistics: Statistics, *, gap: float = 0.0
+    ) -> None:
         super().__init__()
         self.variables = tuple(variables)
         self._channel = {variable.name: index for index, variable in enumerate(variables)}
@@ -84,10 +125,15 @@ class Normaliser(nn.Module):
         self.register_buffer("std", _column(np.where(statistics.std > 0, statistics.std, 1.0)))
         self.register_buffer("low", _column([_or(variable.valid_min, -np.inf) for variable in variables]))
         self.register_buffer("high", _column([_or(variable.valid_max, np.inf) for variable in variables]))
+        ties = [tie(variable, statistics.select([c])) if gap else None for c, variable in enumerate(variables)]
+        self.ties = any(ties)
+        self.register_buffer("tied", _column([at.value if at else np.nan for at in ties]))
+        apart = gap * statistics.std * [at.side if at else 0 for at in ties]
+        self.register_buffer("apart", _column(apart))
         varied = statistics.max > statistics.min  # what was never there goes from inf to -inf
         reach = BEYOND * (statistics.max - statistics.min)
-        self.register_buffer("least", _column(np.where(varied, statistics.min - reach, -np.inf)))
-        self.register_buffer("greatest", _column(np.where(varied, statistics.max + reach, np.inf)))
+        self.register_buffer("least", _column(np.where(varied, statistics.min - reach + apart.clip(max=0), -np.inf)))
+        self.register_buffer("greatest", _column(np.where(varied, statistics.max + reach + apart.clip(min=0), np.inf)))
 
     scale: Tensor
     offset: Tensor
@@ -95,6 +141,8 @@ class Normaliser(nn.Module):
     std: Tensor
     low: Tensor
     high: Tensor
+    tied: Tensor
+    apart: Tensor
     least: Tensor
     greatest: Tensor
 
@@ -104,8 +152,11 @@ class Normaliser(nn.Module):
 
     def normalise(self, physical: Fields) -> Fields:
         """(..., C, H, W) physical to normalised; NaN stays."""
-        channels = [transform(physical[..., c, :, :], v) for c, v in enumerate(self.variables)]
-        return (torch.stack(channels, dim=-3) - self.mean) / self.std
+        raw = torch.stack([transform(physical[..., c, :, :], v) for c, v in enumerate(self.variables)], dim=-3)
+        if self.ties:
+            near = (raw - self.tied).abs() <= ROUNDING * self.std
+            raw = torch.where(near, self.tied + self.apart, raw)
+        return (raw - self.mean) / self.std
 
     def denormalise(self, normalised: Fields) -> Fields:
         """(..., C, H, W) normalised to physical, within the variables' valid ranges.

@@ -120,8 +120,8 @@ def export_program(run: Path, output: Path, *, overwrite: bool = False) -> Path:
 
 def step_of(run: Run) -> Step:
     """The run's step, from its weights, statistics and bounds."""
-    lineage = run.forecast_lineage
-    return Step(run.load_model(), lineage.normaliser([UNPACKED] * len(lineage.variables))).eval()
+    packings = [UNPACKED] * len(run.forecast_lineage.variables)
+    return Step(run.load_model(), run.normaliser(packings)).eval()
 
 
 def traced(run: Run) -> ExportedProgram:

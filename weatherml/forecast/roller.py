@@ -48,7 +48,7 @@ class Roller:
         moved: Any = model
         self.model: Model = moved.to(device, memory_format=memory_format(device))
         self.device = device
-        self.normaliser = run.forecast_lineage.normaliser(dataset.packings).to(device)
+        self.normaliser = run.normaliser(dataset.packings).to(device)
         self.known = KnownFields(dataset, device, names=run.forecast_lineage.forcing)
         self.reader = WindowReader(dataset, cache_bytes=0)
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=natively_bf16(device))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,8 +15,10 @@ from typing import Any
 import torch
 
 from weatherml.config import dump, parse, read_yaml
+from weatherml.data.packing import Packing
 from weatherml.data.sequences.store import SequenceDataset
 from weatherml.data.store import Dataset
+from weatherml.data.transforms import Normaliser
 from weatherml.errors import BadDataError, ConfigError, MissingInputError, UsageError, reason
 from weatherml.files import read_json_lines, write_json, write_text
 from weatherml.models.base import GenerativeModel, Model
@@ -72,6 +75,15 @@ class Run:
         if not isinstance(self.lineage, Lineage):
             raise UsageError(f"{self.path}: its task is {self.lineage.task}; this is for runs that forecast")
         return self.lineage
+
+    def normaliser(self, packings: Sequence[Packing]) -> Normaliser:
+        """From fields packed so to this run's normalised ones, and back to physical units.
+
+        Raises:
+            UsageError: the run is of another task.
+        """
+        lineage = self.forecast_lineage
+        return Normaliser(lineage.variables, packings, lineage.statistics, gap=self.experiment.data.gap)
 
     def matched(self, dataset: Dataset | SequenceDataset) -> Dataset | SequenceDataset:
         """The dataset, narrowed and ordered to the run's channels, if the run's model can be used on it.

@@ -11,11 +11,10 @@ import numpy as np
 
 from weatherml.data.external import Analyses, External, Record, beside, chosen, external_of
 from weatherml.data.known import forcing_names, forcing_names_for
-from weatherml.data.packing import Packing
 from weatherml.data.regrid import locate
 from weatherml.data.statistics import STATISTICS, Statistics
 from weatherml.data.store import Dataset, open_dataset
-from weatherml.data.transforms import Normaliser, delta_scale
+from weatherml.data.transforms import delta_scale
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
 from weatherml.fields import Shape
 from weatherml.models.base import ModelConfig
@@ -179,10 +178,6 @@ class Lineage:
             delta_std=delta_scale(self.statistics),
             periodic_x=self.periodic_x,
         )
-
-    def normaliser(self, packings: Sequence[Packing]) -> Normaliser:
-        """From fields packed so to this run's normalised ones, and back to physical units."""
-        return Normaliser(self.variables, packings, self.statistics)
 
     def matched(self, dataset: Dataset, record: Record | None = None) -> Dataset:
         """The dataset narrowed and ordered to the run's channels; names decide, never positions.

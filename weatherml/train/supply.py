@@ -96,7 +96,7 @@ def supply(run: Run, dataset: Dataset | SequenceDataset, device: torch.device) -
 
 def _forecast(run: Run, dataset: Dataset, device: torch.device) -> Supply:
     experiment = run.experiment
-    normaliser = run.forecast_lineage.normaliser(dataset.packings).to(device)
+    normaliser = run.normaliser(dataset.packings).to(device)
     known = KnownFields(dataset, device, names=run.forecast_lineage.forcing)
     data = experiment.data.model_copy(update={"lead": experiment.data.lead * experiment.train.horizon})
     train = experiment.train
