@@ -25,7 +25,7 @@ from weatherml.samplers import SAMPLERS
 
 UNET: dict[str, Any] = {"kind": "unet-residual", "base_features": 8, "depth": 0, "blocks": 1}
 CRPS: dict[str, Any] = {"kind": "crps", "base_features": 8, "depth": 0, "blocks": 1}
-EDM: dict[str, Any] = {"kind": "edm", "base_features": 8, "depth": 0, "blocks": 1}
+EDM: dict[str, Any] = {"kind": "edm", "base_features": 8, "depth": 0, "blocks": 1, "wide": (4, 64)}
 HOUR = np.timedelta64(1, "h")
 
 

@@ -334,7 +334,8 @@ def test_every_generative_model_becomes_an_ensemble(
     name: str, small_dataset: Path, tmp_path: Path, draw: Callable[..., Path]
 ) -> None:
     settings = {
-        "model": {"kind": name, **SMALL},
+        "model": {"kind": name, **SMALL, **({"wide": (4, 64)} if name == "edm" else {})},
+        "data": {"gap": 0.4},
         "train": {"steps": 4, "lr": 0.02, "warmup": 0, "ema": 0, "batch": 2, "precision": "32-true"},
     }
     run = train(parse(Experiment, settings), small_dataset, tmp_path / name, device="cpu")

@@ -6,6 +6,7 @@ N(m, s^2) with m = (a - 1) x / scale and s = b / scale, and the best denoiser is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ from weatherml.fields import Batch, Noise, Shape
 from weatherml.losses import LOSSES
 from weatherml.losses.base import Weights
 from weatherml.models import MODELS
-from weatherml.models.diffusion import DiffusionModel, LevelWatch
+from weatherml.models.diffusion import DiffusionModel, LevelWatch, wide_means
 from weatherml.samplers import SAMPLERS
 
 A, B_STD = 0.6, torch.tensor([0.3, 0.1])
@@ -31,8 +32,10 @@ SMALL = {"base_features": 8, "depth": 1, "blocks": 1}
 VARIANTS: dict[str, dict[str, Any]] = {
     "edm": {"kind": "edm"},
     "edm, forecast error": {"kind": "edm", "target": "forecast-error"},
+    "edm, wide": {"kind": "edm", "wide": (4, 64)},
     "edm, karras": {"kind": "edm", "spacing": "karras", "levels": {"kind": "log-normal"}},
     **{f"ddpm, {kind}": {"kind": "ddpm", "prediction": kind} for kind in ("epsilon", "v", "x0")},
+    "ddpm, wide": {"kind": "ddpm", "prediction": "v", "wide": (16,)},
     "ddpm, state": {"kind": "ddpm", "target": "state", "prediction": "v"},
     "ddpm, trailing": {"kind": "ddpm", "schedule": "linear", "timesteps": 200, "spacing": "trailing"},
 }
@@ -287,6 +290,20 @@ def test_levels_of_training_cover_those_of_a_sample() -> None:
             known = model.levels.sigmas().float()
             assert torch.isin(drawn, known).all()
             assert torch.isin(descent[:-1].float(), known).all()
+
+
+@pytest.mark.parametrize("sigma", [1.0, 20.0, 240.0])
+def test_wide_means_of_noise_are_as_large_as_noise_and_a_large_wave_is_heard(sigma: float) -> None:
+    """At 20 the mean of a domain of 64 x 64, 0.5, is 0.025 of a point's noise and 1.6 of its mean's."""
+    draw, level = torch.Generator().manual_seed(0), torch.full((400, 1, 1, 1), sigma)
+    c_in = (1 + level.square()).rsqrt()
+    noise = level * torch.randn(400, 1, 64, 64, generator=draw)
+    for side, means in zip((4, 16, 64), wide_means(c_in * noise, level, (4, 16, 64)), strict=True):
+        least = (sigma / side) / math.hypot(0.5, sigma / side)
+        assert means.shape == noise.shape
+        assert means.std().item() == pytest.approx(least, rel=0.1)
+    heard = wide_means(c_in * (noise + 0.5), level, (64,))[0].mean() - means.mean()
+    assert heard.item() == pytest.approx(0.5 / math.hypot(0.5, sigma / 64), rel=1e-3)
 
 
 def test_the_watch_by_hand() -> None:

@@ -9,11 +9,11 @@ from typing import ClassVar
 import torch
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
-from torch.nn import functional
 
 from weatherml.fields import Fields
 from weatherml.losses.base import LOSSES, LossConfig, LossModule, Weights, precise, shares
 from weatherml.losses.spectral import multiplicity
+from weatherml.nn.pooling import at_points, block_means
 
 
 class CRPSLoss(LossModule):
@@ -47,9 +47,9 @@ class CRPSLoss(LossModule):
         """The sum of the scores of each octave, means over blocks less those over blocks twice as wide."""
         total = torch.zeros_like(self.scale.flatten())
         while max(weight.shape[-2:]) > 1:
-            share = _halved(weight)
-            means = [_halved(field * weight) / share.clamp_min(1e-12) for field in fields]
-            details = [field - _doubled(mean, field.shape) for field, mean in zip(fields, means, strict=True)]
+            share = block_means(weight, 2)
+            means = [block_means(field * weight, 2) / share.clamp_min(1e-12) for field in fields]
+            details = [field - at_points(mean, 2, field.shape) for field, mean in zip(fields, means, strict=True)]
             total = total + self._score(details, weight)
             fields, weight = means, share
         return total + self._score(fields, weight)
@@ -72,17 +72,6 @@ def _mixed(fields: list[Tensor]) -> list[Tensor]:
         return fields
     angle, other = math.pi * torch.rand(()), torch.randperm(C).to(fields[0].device)
     return [angle.cos() * field + angle.sin() * field.index_select(2, other) for field in fields]
-
-
-def _halved(fields: Tensor) -> Tensor:
-    """Means over 2 x 2 points of (..., H, W); what is left at the ends makes smaller blocks."""
-    means = functional.avg_pool2d(fields.flatten(0, -4), 2, ceil_mode=True, count_include_pad=False)
-    return means.view(*fields.shape[:-2], *means.shape[-2:])
-
-
-def _doubled(means: Tensor, size: Sequence[int]) -> Tensor:
-    """The inverse: each mean at all of its points."""
-    return means.repeat_interleave(2, -2).repeat_interleave(2, -1)[..., : size[-2], : size[-1]]
 
 
 def almost_fair_crps(members: Sequence[Tensor], truth: Tensor, fair: float) -> Tensor:

@@ -44,6 +44,7 @@ class DDPM(UNet):
         norm: see `unet`.
         mean_norm: of the deterministic network beside; `norm` where it is not given.
         scaled_inputs: see `unet`.
+        wide: sides of blocks, in points, over whose means the network is told the noisy y too: the large waves.
     """
 
     tasks: ClassVar[frozenset[Task]] = frozenset({"forecast"})
@@ -66,6 +67,7 @@ class DDPM(UNet):
     norm: NormKind = "point"
     mean_norm: NormKind | None = None
     scaled_inputs: bool = True
+    wide: tuple[PositiveInt, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -88,7 +90,7 @@ class DDPM(UNet):
         """The model for data of `shape`."""
         schedule = Schedule(curve=self.schedule, steps=self.timesteps, shift=self.shift)
         inputs = self.inputs(shape)
-        channels = (self.condition_features or inputs.channels) + shape.lead * shape.channels
+        channels = (self.condition_features or inputs.channels) + (1 + len(self.wide)) * shape.lead * shape.channels
         return DiffusionModel(
             self.network(shape, channels=channels, zero=True, condition=partial(FiLM, vector=self.embedding)),
             shape,
@@ -102,6 +104,7 @@ class DDPM(UNet):
             embedding=self.embedding,
             drop=self.drop,
             guidance=self.guidance,
+            wide=self.wide,
         )
 
     def _encoder(self, shape: Shape, channels: int) -> nn.Module:

@@ -16,11 +16,14 @@ from weatherml.fields import Batch, Fields, Noise, Shape
 from weatherml.models.base import GenerativeModel, Loss, free_noise
 from weatherml.models.prediction import ChangeModel, change_scale
 from weatherml.nn.embedding import LevelEmbedding
+from weatherml.nn.pooling import at_points, block_means
 from weatherml.nn.tally import Tally
 
 Target = Literal["change", "forecast-error", "state"]
 BINS, BIN_ENDS = 8, (0.01, 100.0)
 """Bins of ln sigma in which the loss is watched."""
+WIDE_VARIANCE = 0.25
+"""What the mean of a clean y over a block varies, about."""
 SPREAD_RATE = 0.02
 """How fast the running standard deviation of the forecast's error follows."""
 
@@ -52,6 +55,7 @@ class DiffusionModel(GenerativeModel):
         embedding: width of the noise level's vector.
         drop: share of training cases without inputs, for guidance.
         guidance: w in D = D_without + w (D_with - D_without); 1 is no guidance.
+        wide: sides of blocks over whose means the network is told the noisy y too, each (B, L*C, H, W) more.
 
     Attributes:
         sampler: draws the samples; set it before `step`.
@@ -77,12 +81,13 @@ class DiffusionModel(GenerativeModel):
         embedding: int = 64,
         drop: float = 0.0,
         guidance: float = 1.0,
+        wide: Sequence[int] = (),
     ) -> None:
         super().__init__(temperatures=shape.lead * shape.channels)
         self.network, self.inputs, self.mean, self.encoder = network, inputs, mean, encoder
         self.embedding = LevelEmbedding(embedding)
         self.levels, self.prediction, self.target = levels, prediction, target
-        self.drop, self.guidance = drop, guidance
+        self.drop, self.guidance, self.wide = drop, guidance, tuple(wide)
         self._spacing = spacing
         self._sampler: Sampler | None = None
         self.descent: list[float] = []
@@ -175,7 +180,8 @@ class DiffusionModel(GenerativeModel):
         return features * (torch.rand(len(features), 1, 1, 1, device=features.device) >= self.drop)
 
     def _output(self, x: Tensor, sigma: Tensor, features: Tensor) -> Tensor:
-        out: Tensor = self.network(torch.cat([x, features], dim=1), self.embedding(c_noise(sigma.flatten())))
+        wide = wide_means(x, sigma, self.wide)
+        out: Tensor = self.network(torch.cat([x, *wide, features], dim=1), self.embedding(c_noise(sigma.flatten())))
         return out.float()
 
     def _denoiser(self, features: Tensor) -> Denoise:
@@ -198,6 +204,23 @@ class DiffusionModel(GenerativeModel):
 
     def _split(self, fields: Tensor) -> Fields:
         return fields.view(len(fields), *self.spread.shape[:2], *fields.shape[-2:])
+
+
+def wide_means(x: Tensor, sigma: Tensor, sides: Sequence[int]) -> list[Tensor]:
+    """Means over blocks of c_in times the noisy y, each of about unit variance at every level, as (B, L*C, H, W).
+
+    At the levels that decide the large waves these are a hundredth of the noise of a point, and a network of few
+    convolutions tells badly apart what is near in wavenumber: of the domain's mean half the variance was drawn, of the
+    waves after it too much. In the mean over a block they are as large as its noise.
+
+    Args:
+        x: c_in times the noisy y, (B, L*C, H, W).
+        sigma: (B, 1, 1, 1).
+        sides: of the blocks, in points.
+    """
+    loud = (1 + sigma.square()).sqrt()  # 1 / c_in
+    scales = (loud / (WIDE_VARIANCE + (sigma / side).square()).sqrt() for side in sides)
+    return [at_points(block_means(x, side), side, x.shape) * scale for side, scale in zip(sides, scales, strict=True)]
 
 
 class LevelWatch(Tally):

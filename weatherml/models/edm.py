@@ -40,6 +40,7 @@ class EDM(UNet):
         norm: see `unet`.
         mean_norm: of the deterministic network beside; `norm` where it is not given.
         scaled_inputs: see `unet`.
+        wide: sides of blocks, in points, over whose means the network is told the noisy y too: the large waves.
     """
 
     tasks: ClassVar[frozenset[Task]] = frozenset({"forecast"})
@@ -56,6 +57,7 @@ class EDM(UNet):
     norm: NormKind = "point"
     mean_norm: NormKind | None = None
     scaled_inputs: bool = True
+    wide: tuple[PositiveInt, ...] = ()
 
     @field_validator("levels", mode="before")
     @classmethod
@@ -80,7 +82,7 @@ class EDM(UNet):
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""
         inputs = self.inputs(shape)
-        channels = inputs.channels + shape.lead * shape.channels
+        channels = inputs.channels + (1 + len(self.wide)) * shape.lead * shape.channels
         return DiffusionModel(
             self.network(shape, channels=channels, zero=True, condition=partial(FiLM, vector=self.embedding)),
             shape,
@@ -91,4 +93,5 @@ class EDM(UNet):
             target=self.target,
             mean=self._mean.changing(shape) if self.target == "forecast-error" else None,
             embedding=self.embedding,
+            wide=self.wide,
         )
