@@ -153,7 +153,7 @@ FRACTION = Variable(name="cloud", units="1", valid_min=0.0, valid_max=1.0)
     ],
 )
 def test_bounds_that_are_met_exactly_are_ties(variable: Variable, zero_share: float, expected: Tie | None) -> None:
-    assert tie(variable, of_training(0.0, 2.0, zero_share)) == expected
+    assert tie(variable, zero_share) == expected
 
 
 @pytest.mark.parametrize(

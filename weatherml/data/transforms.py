@@ -81,7 +81,7 @@ class Tie:
     side: int
 
 
-def tie(variable: Variable, statistics: Statistics) -> Tie | None:
+def tie(variable: Variable, zero_share: float) -> Tie | None:
     """The bound of a variable that training often met exactly: no rain, no echo, no inhibition. None where none is.
 
     A network blurs what is set apart by nothing: where it never rains it draws a little rain, and no sample is dry.
@@ -89,12 +89,12 @@ def tie(variable: Variable, statistics: Statistics) -> Tie | None:
 
     Args:
         variable: tells the bounds.
-        statistics: of this one.
+        zero_share: of its transformed values in training.
     """
     floor = 0.0 if variable.transform == "log1p" else variable.valid_min
     if variable.transform == "clip":
         return Tie(value=floor or 0.0, side=-1)  # how often they met is not counted there
-    if statistics.zero_share[0] < TIES:
+    if zero_share < TIES:
         return None
     if floor == 0.0:
         return Tie(value=0.0, side=-1)
@@ -125,7 +125,7 @@ class Normaliser(nn.Module):
         self.register_buffer("std", _column(np.where(statistics.std > 0, statistics.std, 1.0)))
         self.register_buffer("low", _column([_or(variable.valid_min, -np.inf) for variable in variables]))
         self.register_buffer("high", _column([_or(variable.valid_max, np.inf) for variable in variables]))
-        ties = [tie(variable, statistics.select([c])) if gap else None for c, variable in enumerate(variables)]
+        ties = [tie(*each) if gap else None for each in zip(variables, statistics.zero_share, strict=True)]
         self.ties = any(ties)
         self.register_buffer("tied", _column([at.value if at else np.nan for at in ties]))
         apart = gap * statistics.std * [at.side if at else 0 for at in ties]
