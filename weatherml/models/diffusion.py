@@ -180,7 +180,7 @@ class DiffusionModel(GenerativeModel):
         return features * (torch.rand(len(features), 1, 1, 1, device=features.device) >= self.drop)
 
     def _output(self, x: Tensor, sigma: Tensor, features: Tensor) -> Tensor:
-        wide = wide_means(x, sigma, self.wide)
+        wide = wide_means(x / coefficients(self.prediction, sigma).c_in, sigma, self.wide) if self.wide else ()
         out: Tensor = self.network(torch.cat([x, *wide, features], dim=1), self.embedding(c_noise(sigma.flatten())))
         return out.float()
 
@@ -206,21 +206,20 @@ class DiffusionModel(GenerativeModel):
         return fields.view(len(fields), *self.spread.shape[:2], *fields.shape[-2:])
 
 
-def wide_means(x: Tensor, sigma: Tensor, sides: Sequence[int]) -> list[Tensor]:
-    """Means over blocks of c_in times the noisy y, each of about unit variance at every level, as (B, L*C, H, W).
+def wide_means(noisy: Tensor, sigma: Tensor, sides: Sequence[int]) -> list[Tensor]:
+    """Means over blocks of the noisy y, each of about unit variance at every level, as (B, L*C, H, W).
 
     At the levels that decide the large waves these are a hundredth of the noise of a point, and a network of few
     convolutions tells badly apart what is near in wavenumber: of the domain's mean half the variance was drawn, of the
     waves after it too much. In the mean over a block they are as large as its noise.
 
     Args:
-        x: c_in times the noisy y, (B, L*C, H, W).
+        noisy: y, (B, L*C, H, W).
         sigma: (B, 1, 1, 1).
         sides: of the blocks, in points.
     """
-    loud = (1 + sigma.square()).sqrt()  # 1 / c_in
-    scales = (loud / (WIDE_VARIANCE + (sigma / side).square()).sqrt() for side in sides)
-    return [at_points(block_means(x, side), side, x.shape) * scale for side, scale in zip(sides, scales, strict=True)]
+    stds = ((WIDE_VARIANCE + (sigma / side).square()).sqrt() for side in sides)
+    return [at_points(block_means(noisy, side) / std, side, noisy.shape) for side, std in zip(sides, stds, strict=True)]
 
 
 class LevelWatch(Tally):
