@@ -4,15 +4,17 @@
 
 draws the world, then prepares, trains and forecasts as a user would, from initial times spread over the
 test part, and scores the members beside an ensemble drawn from the world's own law from the same states. The
-fair CRPS of that one is the attainable score. `ours` and `limit` are the CRPS of the variable and lead
-(first or last) that is farthest from it, `ratio` is limit over ours.
+fair CRPS of that one is the attainable score. Both are scored against what came and as many as `FUTURES` more
+that might have come, drawn from the law too: chance in the truth would hide what is sought. Ranks are those of
+what came. `ours` and `limit` are the CRPS of the variable and lead (first or last) that is farthest from it,
+`ratio` is limit over ours.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,8 @@ from weatherml.metrics.spread_skill_ratio import SpreadSkillRatio
 
 Array = npt.NDArray[Any]
 ATTAINABLE_MEMBERS = 64  # fair CRPS does not depend on it on average; more make it less noisy
+FUTURES = 7
 CRPS_, SPREAD, RANKS, KNOWING = CRPS(), SpreadSkillRatio(), RankHistogram(), SpreadErrorCorrelation()
-METRICS: tuple[Metric, ...] = (CRPS_, SPREAD, RANKS, KNOWING)
 Tally = dict[str, Statistics]
 """Statistics by metric; each variable's leads follow the last one's."""
 
@@ -112,21 +114,25 @@ def score(
     for case, init in enumerate(inits):
         mine = members(forecast, list(world.variables), case)
         steps, count = mine.shape[:2]
-        truth = fields[init + 1 : init + 1 + steps]
+        came = fields[init + 1 : init + 1 + steps]
         history = fields[init - world.memory + 1 : init + 1]
-        drawn = world.oracle(history, steps=steps, members=ATTAINABLE_MEMBERS, rng=rng)
-        ours.append(statistics(mine, truth))
-        limit.append(statistics(drawn, truth, (CRPS_,)) | statistics(drawn[:, :count], truth, METRICS[1:]))
-        power.append([spectra(mine), spectra(drawn)])
+        drawn = world.oracle(history, steps=steps, members=ATTAINABLE_MEMBERS + FUTURES, rng=rng)
+        law, futures = np.split(drawn, [ATTAINABLE_MEMBERS], axis=1)
+        truths = [came, *np.moveaxis(futures, 1, 0)]
+        ours.append(statistics(mine, truths, (CRPS_, SPREAD, KNOWING)) | statistics(mine, [came], (RANKS,)))
+        limit.append(statistics(law, truths, (CRPS_,)) | statistics(law[:, :count], truths, (SPREAD, KNOWING)))
+        power.append([spectra(mine), spectra(law)])
     return ours, limit, np.sum(power, axis=0)
 
 
-def statistics(forecast: Array, truth: Array, metrics: Sequence[Metric] = METRICS) -> Tally:
-    """Of one case: forecast (L, M, C, H, W), truth (L, C, H, W)."""
+def statistics(forecast: Array, truths: Sequence[Array], metrics: Sequence[Metric]) -> Tally:
+    """Of one case: forecast (L, M, C, H, W), each truth (L, C, H, W)."""
     flat = torch.from_numpy(np.ascontiguousarray(rows(forecast)))
-    observed = torch.from_numpy(np.ascontiguousarray(rows(truth)))
-    mask, weights = torch.ones(observed.shape, dtype=torch.bool), torch.ones(observed.shape[-2])
-    return {metric.name: metric.statistics(flat, observed, mask, weights) for metric in metrics}
+    observed = [torch.from_numpy(np.ascontiguousarray(rows(truth))) for truth in truths]
+    mask, weights = torch.ones(observed[0].shape, dtype=torch.bool), torch.ones(observed[0].shape[-2])
+    return {
+        metric.name: total(metric.statistics(flat, truth, mask, weights) for truth in observed) for metric in metrics
+    }
 
 
 def rows(fields: Array) -> Array:
@@ -147,8 +153,12 @@ def spectra(fields: Array) -> Array:
 
 def summed(tallies: Sequence[Tally], metric: Metric) -> Statistics:
     """One metric's statistics of all cases."""
-    cases = [tally[metric.name] for tally in tallies]
-    return reduce(lambda a, b: {name: a[name] + b[name] for name in a}, cases)
+    return total(tally[metric.name] for tally in tallies)
+
+
+def total(parts: Iterable[Statistics]) -> Statistics:
+    """The statistics of all that the parts are of."""
+    return reduce(lambda a, b: {name: a[name] + b[name] for name in a}, parts)
 
 
 def report(names: list[str], steps: int, ours: list[Tally], limit: list[Tally], power: Array) -> dict[str, Any]:
