@@ -1,7 +1,8 @@
 """Diffusion on a Gaussian world, where the perfect network is known in closed form.
 
 The next state is a x + b n at each point, n white noise. The change, in units of `scale`, then is
-N(m, s^2) with m = (a - 1) x / scale and s = b / scale, and the best denoiser is (s^2 x + sigma^2 m) / (s^2 + sigma^2).
+N(m, s^2) with m = (a - 1) x / scale and s = b / scale, and the best denoiser is (s^2 x + sigma^2 m) / (s^2 + sigma^2);
+of the error of the best forecast m is 0.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from weatherml.config import parse
 from weatherml.diffusion.preconditioning import coefficients
@@ -22,7 +23,7 @@ from weatherml.fields import Batch, Noise, Shape
 from weatherml.losses import LOSSES
 from weatherml.losses.base import Weights
 from weatherml.models import MODELS
-from weatherml.models.diffusion import DiffusionModel, LevelWatch, wide_means
+from weatherml.models.diffusion import EVEN_FROM, DiffusionModel, LevelWatch, wide_means
 from weatherml.samplers import SAMPLERS
 
 A, B_STD = 0.6, torch.tensor([0.3, 0.1])
@@ -55,18 +56,32 @@ def build(variant: str, shape: Shape = SHAPE, *, sampler: str = "dpm-solver++", 
 
 def perfect(model: Any, shift: float = 0.0) -> Any:
     """The model with the best network's output, or one that is off by `shift`."""
-    leads, state = model.scale.shape[0], model.target == "state"
+    leads = model.scale.shape[0]
+    change = {"state": A, "change": A - 1, "forecast-error": 0}[model.target]
     s = (B_STD.view(-1, 1, 1) / model.scale).flatten(0, 1)
 
     def output(x: Tensor, sigma: Tensor, features: Tensor) -> Tensor:
         history = features[:, :2].unsqueeze(1)
-        m = ((A - (not state)) * history.repeat(1, leads, 1, 1, 1) / model.scale).flatten(1, 2)
+        m = (change * history.repeat(1, leads, 1, 1, 1) / model.scale).flatten(1, 2)
         scaled = coefficients(model.prediction, sigma)
         noisy = x / scaled.c_in
         return scaled.target(noisy, (s**2 * noisy + sigma**2 * m) / (s**2 + sigma**2)) + shift
 
     model._output = output
+    if model.mean is not None:
+        model.mean = Mean(leads)
     return model
+
+
+class Mean(nn.Module):
+    """The best forecast."""
+
+    def __init__(self, leads: int) -> None:
+        super().__init__()
+        self.leads = leads
+
+    def forward(self, batch: Batch) -> Tensor:
+        return A * batch.history.repeat(1, self.leads, 1, 1, 1)
 
 
 def make_batch(cases: int = 3, shape: Shape = SHAPE) -> Batch:
@@ -126,8 +141,8 @@ def test_the_objective_of_the_perfect_network_is_what_remains(variant: str, sigm
     c_out = coefficients(model.prediction, torch.tensor(sigma)).c_out
     # Var(y | x) = s^2 sigma^2 / (s^2 + sigma^2), over c_out^2 for the network's output, in units of one step's change
     expected = float((delta**2 * s**2 * sigma**2 / (s**2 + sigma**2) / c_out**2).mean())
-    if model.mean is not None:  # untrained it is 0, and its own loss that of persistence
-        expected += float((batch.target - batch.history).square().mean())
+    if model.mean is not None:  # and the best forecast's own loss
+        expected += float((batch.target - A * batch.history).square().mean())
     torch.manual_seed(0)
     least = perfect(model).objective(batch, squared).item()
     assert least == pytest.approx(expected, rel=0.03)
@@ -228,6 +243,24 @@ def test_a_forecast_error_trains_both_networks() -> None:
     for path, parameter in model.named_parameters():
         assert parameter.grad is not None, path
         assert parameter.grad.abs().max() > 0, path
+
+
+def test_a_constant_of_the_answer_at_high_levels_moves_members_either_way() -> None:
+    """As few draws leave one: of all members at every step it would be a drift."""
+    model, cases = perfect(build("edm, forecast error")), 64
+    blank = Batch(
+        history=torch.zeros(cases, 1, 2, 8, 8),
+        forcing=torch.zeros(cases, 1, 0, 8, 8),
+        static=torch.zeros(0, 8, 8),
+        valid_time=torch.zeros(cases, 1, dtype=torch.int64),
+    )
+    right = model.step(blank, fixed())
+    honest: Callable[..., Tensor] = model._output
+    model._output = lambda x, sigma, features: honest(x, sigma, features) + (sigma >= EVEN_FROM)
+    moved = ((model.step(blank, fixed()) - right) / B_STD.view(-1, 1, 1)).mean(dim=(1, 2, 3, 4))
+    torch.testing.assert_close(moved.abs(), moved.abs().mean().expand(cases))
+    assert moved.abs().mean() > 0.05
+    assert abs(int((moved > 0).sum()) - cases // 2) <= 12  # three standard deviations of a fair coin
 
 
 @pytest.mark.parametrize(("guidance", "calls"), [(1.0, 1), (0.0, 2), (1.5, 2)])

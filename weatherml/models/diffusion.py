@@ -24,6 +24,8 @@ BINS, BIN_ENDS = 8, (0.01, 100.0)
 """Bins of ln sigma in which the loss is watched."""
 WIDE_VARIANCE = 0.25
 """What the mean of a clean y over a block varies, about."""
+EVEN_FROM = 5.0
+"""The noise level from which y and -y are as likely, given what is seen of it: it is in units of the error's spread."""
 SPREAD_RATE = 0.02
 """How fast the running standard deviation of the forecast's error follows."""
 
@@ -134,7 +136,9 @@ class DiffusionModel(GenerativeModel):
         draw = noise or free_noise(batch.history)
         inputs = self.inputs(batch)
         base = self._base(batch)
-        denoise = self._denoiser(self._features(inputs))
+        # where the base is the mean: an answer's constant, of few draws at such levels, becomes no drift of all members
+        sign = 1.0 if self.mean is None else torch.where(draw((len(inputs), 1, 1, 1)) < 0, -1.0, 1.0)
+        denoise = self._denoiser(self._features(inputs), sign)
 
         def warm(shape: Sequence[int]) -> Tensor:
             return self.temperature * draw(shape)
@@ -184,13 +188,16 @@ class DiffusionModel(GenerativeModel):
         out: Tensor = self.network(torch.cat([x, *wide, features], dim=1), self.embedding(c_noise(sigma.flatten())))
         return out.float()
 
-    def _denoiser(self, features: Tensor) -> Denoise:
+    def _denoiser(self, features: Tensor, sign: Tensor | float = 1.0) -> Denoise:
+        """The denoiser D(x), and from `EVEN_FROM` on sign D(sign x)."""
+
         def denoise(x: Tensor, sigma: float) -> Tensor:
             level = x.new_full((len(x), 1, 1, 1), sigma)
             scaled = coefficients(self.prediction, level)
+            turn = sign if sigma >= EVEN_FROM else 1.0
 
             def known(given: Tensor) -> Tensor:
-                return scaled.denoised(x, self._output(scaled.c_in * x, level, given))
+                return turn * scaled.denoised(turn * x, self._output(scaled.c_in * turn * x, level, given))
 
             if self.guidance == 1:
                 return known(features)
