@@ -129,16 +129,16 @@ def test_scales_by_hand() -> None:
         loss, points = (make_loss(scales=scales, variables=1) for scales in (0.5, 0.0))
         return (loss(both, zero, mask) - points(both, zero, mask)).item()
 
-    # 4 x 6 points have blocks of 1, 2, 4 and 8; a constant is in the last mean alone
-    assert added(zero + 3) == pytest.approx(0.5 * 3)
+    # 4 x 6 points have blocks of 1, 2, 4 and 8, which count 1, 1/2, 1/4 and 1/8; a constant is in the last mean alone
+    assert added(zero + 3) == pytest.approx(0.5 * 3 / 8)
     point = zero.clone()
     point[..., 0, 0] = 16.0
     # 16 - 4 and three times 0 - 4 of 24 points; of six blocks 4 - 1 and three times 0 - 1; of the coarser two, of which
     # one has half the columns, 1 - 1/2 and 0 - 1/2; and 1/2
-    assert added(point) == pytest.approx(0.5 * (24 / 24 + 6 / 6 + 1 / 2 + 1 / 2))
+    assert added(point) == pytest.approx(0.5 * (24 / 24 + 6 / 6 / 2 + 1 / 2 / 4 + 1 / 2 / 8))
     mask[..., 0, 1] = mask[..., 1, :2] = False  # the block is one known point: its mean of 16 weighs a quarter
     mean, whole = 4 / 3.25, 4 / 7.25
-    assert added(point) == pytest.approx(0.5 * (0 + 2 * 3 * mean / 5.25 + 2 * whole / (7.25 / 4) + whole))
+    assert added(point) == pytest.approx(0.5 * (0 + 2 * 3 * mean / 5.25 / 2 + 2 * whole / (7.25 / 4) / 4 + whole / 8))
 
 
 def test_one_number_for_the_whole_grid_does_not_pass_for_spread() -> None:

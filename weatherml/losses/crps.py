@@ -44,15 +44,19 @@ class CRPSLoss(LossModule):
         return shares(almost_fair_crps(fields[:-1], fields[-1], self.fair), weight)
 
     def _of_scales(self, fields: list[Tensor], weight: Tensor) -> Tensor:
-        """The sum of the scores of each octave, means over blocks less those over blocks twice as wide."""
-        total = torch.zeros_like(self.scale.flatten())
+        """The sum of the scores of each octave, means over blocks less those over blocks twice as wide.
+
+        Each counts half of the one before: of a quarter as many blocks the mean score is twice as uncertain, and
+        gradients of the largest waves' would be all that the network hears.
+        """
+        total, part = torch.zeros_like(self.scale.flatten()), 1.0
         while max(weight.shape[-2:]) > 1:
             share = block_means(weight, 2)
             means = [block_means(field * weight, 2) / share.clamp_min(1e-12) for field in fields]
             details = [field - at_points(mean, 2, field.shape) for field, mean in zip(fields, means, strict=True)]
-            total = total + self._score(details, weight)
-            fields, weight = means, share
-        return total + self._score(fields, weight)
+            total = total + part * self._score(details, weight)
+            fields, weight, part = means, share, part / 2
+        return total + part * self._score(fields, weight)
 
     def _of_waves(self, fields: list[Tensor], mask: Tensor) -> Tensor:
         """The score of the real and imaginary parts of the spectrum."""
@@ -98,7 +102,7 @@ class CRPS(LossConfig):
         fair: alpha, the weight of the fair score against the usual one.
         spectral: weight of the spectral term.
         scales: weight of the sum of the scores of each octave, means over blocks of 1, 2, 4, ... points less those
-            over blocks twice as wide, of mixtures of two variables.
+            over blocks twice as wide, of mixtures of two variables; each counts half of the one before.
     """
 
     compares_members: ClassVar[bool] = True
