@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,10 @@ from weatherml.data.known import KnownFields
 from weatherml.data.store import Dataset, open_dataset
 from weatherml.data.transforms import Normaliser
 from weatherml.fields import Batch, Fields, Noise
-from weatherml.losses.crps import almost_fair_crps
 from weatherml.models.base import GenerativeModel
 from weatherml.run.experiment import Experiment
 from weatherml.train.calibration import LIMITS, adjusted, calibrate
-from weatherml.train.validation import Validator, distances, relative_spread
+from weatherml.train.validation import Validator
 
 
 class Spread(GenerativeModel):
@@ -50,7 +48,7 @@ def validate(dataset: Dataset) -> Validator:
 def error(validate: Validator, dataset: Dataset) -> torch.Tensor:
     """The standard deviation of persistence's error on the validation part, normalised: of noise of 1e-3."""
     ratios = validate(Spread(torch.full((3,), 1e-3), 1)).spread_skill
-    return 1e-3 / torch.tensor([ratios[name] for name in dataset.names])
+    return 1e-3 * (5 / 4) ** 0.5 / torch.tensor([ratios[name] for name in dataset.names])
 
 
 def model(error: torch.Tensor, off: list[float], temperatures: int) -> Spread:
@@ -70,7 +68,7 @@ def test_too_little_spread_is_mended_field_by_field(validate: Validator, error: 
 def test_one_temperature_serves_all_in_the_mean(validate: Validator, error: torch.Tensor) -> None:
     fit = calibrate(model(error, [0.85, 0.85, 0.85], 1), validate, None)
     assert len(fit.temperature) == 1
-    assert math.prod(fit.after.values()) ** (1 / 3) == pytest.approx(1, abs=0.03)
+    assert list(fit.after.values()) == pytest.approx([1, 1, 1], abs=0.05)
 
 
 @pytest.mark.parametrize("off", [[0.3, 0.3, 0.3], [1.0, 1.0, 1.0], [0.5, 1.0, 2.0]])
@@ -106,26 +104,6 @@ def test_an_earlier_fit_is_forgotten(validate: Validator, error: torch.Tensor) -
     fresh, fitted = (model(error, [0.9, 0.9, 0.9], 3) for _ in range(2))
     fitted.temperature.fill_(1.2)
     assert calibrate(fitted, validate, None) == calibrate(fresh, validate, None)
-
-
-def test_distances_of_gaussian_members_tell_their_spread_over_their_error() -> None:
-    draw = torch.Generator().manual_seed(0)
-    truth = torch.randn(1, 1, 1, 300, 300, generator=draw)
-    for ratio in (0.5, 1.0, 1.3):
-        members = ratio * torch.randn(1, 4, 1, 1, 300, 300, generator=draw)
-        crps = almost_fair_crps(members.unbind(1), truth, fair=1.0)
-        between, apart = (field.mean() for field in distances(members, truth, crps))
-        assert relative_spread(between, apart).item() == pytest.approx(ratio, rel=0.01)
-
-
-def test_one_point_does_not_decide_the_spread() -> None:
-    """Of 90,000 points one errs by 1,000 standard deviations: of squares the ratio would be 0.3."""
-    draw = torch.Generator().manual_seed(0)
-    truth, members = (torch.randn(1, M, 1, 1, 300, 300, generator=draw) for M in (1, 4))
-    truth[..., 0, 0] = 1000
-    crps = almost_fair_crps(members.unbind(1), truth[:, 0], fair=1.0)
-    between, apart = (field.mean() for field in distances(members, truth[:, 0], crps))
-    assert relative_spread(between, apart).item() == pytest.approx(1, abs=0.03)
 
 
 def test_adjusted_by_hand() -> None:

@@ -67,7 +67,7 @@ class Validator:
         """The skill of a model in evaluation mode; `pause` is called before each batch, and may raise."""
         parts = np.array_split(self.initial, -(-len(self.initial) // self.loader.batch))
         sums = torch.stack([self._sums(model, part, pause) for part in parts]).sum(0)
-        error, persisted, rough, truly_rough, between, apart = sums
+        error, persisted, rough, truly_rough, variance, squared_error = sums
         ratio = quotient(error, persisted)
         ratio = ratio if self.members > 1 else ratio.sqrt()
         decibels = (10 * quotient(rough, truly_rough).log10()).abs()
@@ -75,7 +75,7 @@ class Validator:
             ratio=float(ratio.nanmean()),
             roughness_db=float(decibels[decibels.isfinite()].mean().nan_to_num()),
             by_variable=self._named(ratio),
-            spread_skill=self._named(relative_spread(between, apart)) if self.members > 1 else {},
+            spread_skill=self._named(quotient(variance, squared_error).sqrt()) if self.members > 1 else {},
         )
 
     def _named(self, values: Tensor) -> dict[str, float]:
@@ -86,8 +86,8 @@ class Validator:
     def _sums(self, model: Model, initial: np.ndarray[tuple[int], np.dtype[np.int64]], pause: Pause) -> Tensor:
         """(6, steps, C) sums over cases and points.
 
-        Errors of the model and of persistence, roughness of the forecasts and of the truth, and the mean distances
-        of several members from each other and from the truth.
+        Errors of the model and of persistence, roughness of the forecasts and of the truth, and of several
+        members the variance, times (M + 1) / M, and the squared error of their mean.
         """
         pause()
         dataset, normaliser = self.loader.dataset, self.loader.normaliser
@@ -99,9 +99,12 @@ class Validator:
         start = normaliser.denormalise(batch.history[:, -1:])
         rows = torch.as_tensor(dataset.grid.row_weights, dtype=truth.dtype, device=truth.device).view(-1, 1)
         weight = batch.mask * rows
-        error, persisted = errors(forecast, truth, start)
-        rough = roughness(forecast).mean(1), roughness(truth)
-        fields = error, persisted, *rough, *distances(forecast, truth, error)
+        fields = (
+            *errors(forecast, truth, start),
+            roughness(forecast).mean(1),
+            roughness(truth),
+            *dispersion(forecast, truth),
+        )
         return torch.stack([(field * weight).sum(dim=(0, 3, 4)) for field in fields])
 
     def _forecast(self, model: Model, batch: Batch, init_times: Array) -> Fields:
@@ -132,21 +135,11 @@ def errors(forecast: Fields, truth: Fields, start: Fields) -> tuple[Fields, Fiel
     return almost_fair_crps(forecast.unbind(1), truth, fair=1.0), (start - truth).abs()
 
 
-def distances(forecast: Fields, truth: Fields, crps: Fields) -> tuple[Fields, Fields]:
-    """The mean distances of members from each other and from the truth, whose fair CRPS is apart - between / 2."""
-    apart = (forecast - truth.unsqueeze(1)).abs().mean(1)
-    return 2 * (apart - crps), apart
-
-
-def relative_spread(between: Tensor, apart: Tensor) -> Tensor:
-    """The spread of members over their error, from their mean distances: of Gaussian ones the ratio of the two.
-
-    Distances of members s n from each other are s sqrt(2) of a Gaussian n's, from a truth n sqrt(1 + s^2). Squares in
-    their place would leave the spread of skewed variables to a few points: of an exponential instability 0.91 was found
-    in a validation part of which 1.14 was right.
-    """
-    squared = quotient(between, apart).square().clamp_max(2 - 1e-6)
-    return (squared / (2 - squared)).sqrt()
+def dispersion(forecast: Fields, truth: Fields) -> tuple[Fields, Fields]:
+    """The variance of the members times (M + 1) / M, and the squared error of their mean; zeros of one member."""
+    M, mean = forecast.shape[1], forecast.mean(1)
+    variance = forecast.var(1) * ((M + 1) / M) if M > 1 else torch.zeros_like(truth)
+    return variance, (mean - truth) ** 2
 
 
 def roughness(fields: Fields) -> Fields:
