@@ -63,6 +63,7 @@ class Shape:
         width: W.
         delta_std: (C,), the standard deviation of the one-step change, in normalised units.
         periodic_x: the columns go round the globe.
+        tied: (C,), whether many points share a bound (no rain), see `weatherml.data.transforms.tie`; empty: none.
         names: (C,), the channels' names where they are known.
         targets: V, the variables to predict where they are others than those that enter; None for a forecast.
     """
@@ -76,6 +77,7 @@ class Shape:
     width: int
     delta_std: tuple[float, ...]
     periodic_x: bool = False
+    tied: tuple[bool, ...] = ()
     names: tuple[str, ...] = ()
     targets: int | None = None
 

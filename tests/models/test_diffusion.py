@@ -141,8 +141,9 @@ def test_the_objective_of_the_perfect_network_is_what_remains(variant: str, sigm
     c_out = coefficients(model.prediction, torch.tensor(sigma)).c_out
     # Var(y | x) = s^2 sigma^2 / (s^2 + sigma^2), over c_out^2 for the network's output, in units of one step's change
     expected = float((delta**2 * s**2 * sigma**2 / (s**2 + sigma**2) / c_out**2).mean())
-    if model.mean is not None:  # and the best forecast's own loss
-        expected += float((batch.target - A * batch.history).square().mean())
+    if model.mean is not None:  # and the best forecast's own loss, and that of a spread of 1
+        error = batch.target - A * batch.history
+        expected += float(error.square().mean() + 0.5 * (error / model.scale).square().mean())
     torch.manual_seed(0)
     least = perfect(model).objective(batch, squared).item()
     assert least == pytest.approx(expected, rel=0.03)
@@ -211,12 +212,12 @@ def test_a_missing_target_leaks_nowhere(variant: str, value: float) -> None:
         random_weights(model)
         total = model.objective(replace(batch, target=target, mask=mask), loss)
         total.backward()
-        found.append((total, [p.grad for p in model.parameters()], model.spread))
-    (total, gradients, spread), (other, others, again) = found
+        found.append((total, [p.grad for p in model.parameters()], dict(model.named_buffers())))
+    (total, gradients, buffers), (other, others, again) = found
     assert total.isfinite()
     assert torch.equal(total, other)
     assert all(torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
-    assert torch.equal(spread, again)
+    assert all(torch.equal(buffers[name], buffer) for name, buffer in again.items())
 
 
 def test_the_spread_follows_the_error_of_the_forecast_while_training() -> None:
@@ -224,7 +225,7 @@ def test_the_spread_follows_the_error_of_the_forecast_while_training() -> None:
     mask = torch.rand(batch.target.shape, generator=torch.Generator().manual_seed(2)) > 0.5
     half = replace(batch, mask=mask)
     model.objective(half, squared)
-    assert torch.equal(model.spread, torch.ones(1, 2, 1, 1))  # in evaluation it is kept
+    assert torch.equal(model.spread.whole, torch.ones(1, 2, 1, 1))  # in evaluation it is kept
     model.train()
     for _ in range(230):
         with torch.no_grad():
@@ -232,8 +233,8 @@ def test_the_spread_follows_the_error_of_the_forecast_while_training() -> None:
     error = batch.target - batch.history  # untrained, the forecast is persistence
     rms = torch.stack([error[:, :, c][mask[:, :, c]].square().mean().sqrt() for c in range(2)])
     # 1 - 0.98^230 = 99 % of the way from 1
-    torch.testing.assert_close(model.spread.flatten(), rms / torch.tensor(SHAPE.delta_std), rtol=0, atol=0.02)
-    assert "spread" in model.state_dict()
+    torch.testing.assert_close(model.spread.whole.flatten(), rms / torch.tensor(SHAPE.delta_std), rtol=0, atol=0.02)
+    assert "spread.whole" in model.state_dict()
 
 
 def test_a_forecast_error_trains_both_networks() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,11 @@ from weatherml.data.known import KnownFields
 from weatherml.data.store import Dataset, open_dataset
 from weatherml.data.transforms import Normaliser
 from weatherml.fields import Batch, Fields, Noise
-from weatherml.models.base import GenerativeModel
+from weatherml.models.base import GenerativeModel, Model
 from weatherml.run.experiment import Experiment
-from weatherml.train.calibration import LIMITS, adjusted, calibrate
-from weatherml.train.validation import Validator
+from weatherml.train.calibration import LIMITS, USUAL, adjusted, calibrate, credible
+from weatherml.train.skill import Pause, Skill, no_pause
+from weatherml.train.validation import Validator, jackknife_error
 
 
 class Spread(GenerativeModel):
@@ -36,19 +39,32 @@ def dataset(small_dataset: Path) -> Dataset:
     return open_dataset(small_dataset).select(["t2m", "u10", "v10"])
 
 
+class Certain(Validator):
+    """Says that its ratios are known exactly."""
+
+    def __call__(self, model: Model, pause: Pause = no_pause) -> Skill:
+        skill = super().__call__(model, pause)
+        return replace(skill, spread_skill_error=dict.fromkeys(skill.spread_skill, 0.0))
+
+
 @pytest.fixture(scope="module")
 def validate(dataset: Dataset) -> Validator:
+    return validator(Certain, dataset)
+
+
+def validator(kind: type[Validator], dataset: Dataset) -> Validator:
     settings = {"data": {"history": 1}, "model": {"kind": "crps"}, "train": {"batch": 8}}
     normaliser = Normaliser(dataset.variables, dataset.packings, dataset.statistics)
     sizes = {"cases": 6, "lead_steps": 1, "members": 4}
-    return Validator(dataset, parse(Experiment, settings), normaliser, KnownFields(dataset), **sizes)
+    return kind(dataset, parse(Experiment, settings), normaliser, KnownFields(dataset), **sizes)
 
 
 @pytest.fixture(scope="module")
 def error(validate: Validator, dataset: Dataset) -> torch.Tensor:
     """The standard deviation of persistence's error on the validation part, normalised: of noise of 1e-3."""
     ratios = validate(Spread(torch.full((3,), 1e-3), 1)).spread_skill
-    return 1e-3 * (5 / 4) ** 0.5 / torch.tensor([ratios[name] for name in dataset.names])
+    std: torch.Tensor = 1e-3 * (5 / 4) ** 0.5 / torch.tensor([ratios[name] for name in dataset.names])
+    return std
 
 
 def model(error: torch.Tensor, off: list[float], temperatures: int) -> Spread:
@@ -104,6 +120,40 @@ def test_an_earlier_fit_is_forgotten(validate: Validator, error: torch.Tensor) -
     fresh, fitted = (model(error, [0.9, 0.9, 0.9], 3) for _ in range(2))
     fitted.temperature.fill_(1.2)
     assert calibrate(fitted, validate, None) == calibrate(fresh, validate, None)
+
+
+def test_a_ratio_counts_as_far_as_it_is_known(dataset: Dataset, error: torch.Tensor) -> None:
+    validate, spread = validator(Validator, dataset), model(error, [0.85, 0.9, 1.1], 3)
+    skill = validate(spread)
+    assert all(0.005 < each < 0.2 for each in skill.spread_skill_error.values())  # of six cases
+    fit = calibrate(spread, validate, None)
+    wanted = [1 / credible(skill.spread_skill[name], skill.spread_skill_error[name]) for name in dataset.names]
+    assert fit.temperature == pytest.approx(wanted)
+    low, _, high = fit.after.values()
+    assert 0.86 < low < 1 < high < 1.1
+
+
+def test_one_case_tells_nothing(dataset: Dataset, error: torch.Tensor) -> None:
+    single = validator(Validator, dataset)
+    single.initial = single.initial[:1]
+    assert calibrate(model(error, [0.85, 0.9, 1.1], 3), single, None).temperature == (1.0, 1.0, 1.0)
+
+
+def test_credible_by_hand() -> None:
+    # an error as large as what is usual: half of the logarithm is believed
+    assert credible(0.81, USUAL) == pytest.approx(0.9)
+    assert credible(0.81, 0.0) == pytest.approx(0.81)
+    assert credible(0.81, math.inf) == 1.0
+
+
+def test_the_error_of_a_ratio_is_what_drawing_it_anew_shows() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shape = 5000, 40
+    a, b = torch.rand(shape, generator=generator) + 1, torch.empty(shape).exponential_(generator=generator)
+    ratios = 0.5 * (a.sum(1) / b.sum(1)).log()
+    errors = jackknife_error(torch.stack([a, b], 2).permute(1, 2, 0))
+    assert errors.shape == (5000,)
+    assert float(errors.mean()) == pytest.approx(float(ratios.std()), rel=0.05)
 
 
 def test_adjusted_by_hand() -> None:

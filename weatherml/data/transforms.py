@@ -101,6 +101,11 @@ def tie(variable: Variable, zero_share: float) -> Tie | None:
     return Tie(value=0.0, side=1) if variable.valid_max == 0.0 else None
 
 
+def ties(variables: Sequence[Variable], statistics: Statistics) -> list[Tie | None]:
+    """Those of all variables of a dataset."""
+    return [tie(*each) for each in zip(variables, statistics.zero_share, strict=True)]
+
+
 class Normaliser(nn.Module):
     """Between a store's packed fields and a model's normalised ones; C channels by position.
 
@@ -125,10 +130,10 @@ class Normaliser(nn.Module):
         self.register_buffer("std", _column(np.where(statistics.std > 0, statistics.std, 1.0)))
         self.register_buffer("low", _column([_or(variable.valid_min, -np.inf) for variable in variables]))
         self.register_buffer("high", _column([_or(variable.valid_max, np.inf) for variable in variables]))
-        ties = [tie(*each) if gap else None for each in zip(variables, statistics.zero_share, strict=True)]
-        self.ties = any(ties)
-        self.register_buffer("tied", _column([at.value if at else np.nan for at in ties]))
-        apart = gap * statistics.std * [at.side if at else 0 for at in ties]
+        tied = ties(variables, statistics) if gap else [None] * len(variables)
+        self.ties = any(tied)
+        self.register_buffer("tied", _column([at.value if at else np.nan for at in tied]))
+        apart = gap * statistics.std * [at.side if at else 0 for at in tied]
         self.register_buffer("apart", _column(apart))
         varied = statistics.max > statistics.min  # what was never there goes from inf to -inf
         reach = BEYOND * (statistics.max - statistics.min)

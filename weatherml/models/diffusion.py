@@ -14,8 +14,11 @@ from weatherml.diffusion.levels.base import Levels
 from weatherml.diffusion.preconditioning import Prediction, c_noise, coefficients
 from weatherml.fields import Batch, Fields, Noise, Shape
 from weatherml.models.base import GenerativeModel, Loss, free_noise
+from weatherml.models.error_spread import ErrorSpread, normal_surprise
 from weatherml.models.prediction import ChangeModel, change_scale
 from weatherml.nn.embedding import LevelEmbedding
+from weatherml.nn.inputs import ScaledInputs, StackedInputs
+from weatherml.nn.padding import Padding
 from weatherml.nn.pooling import at_points, block_means
 from weatherml.nn.tally import Tally
 
@@ -26,8 +29,6 @@ WIDE_VARIANCE = 0.25
 """What the mean of a clean y over a block varies, about."""
 EVEN_FROM = 5.0
 """The noise level from which y and -y are as likely, given what is seen of it: it is in units of the error's spread."""
-SPREAD_RATE = 0.02
-"""How fast the running standard deviation of the forecast's error follows."""
 
 
 class Sampler(Protocol):
@@ -44,6 +45,8 @@ class Sampler(Protocol):
 class DiffusionModel(GenerativeModel):
     """Draws y of x(t+1) = base + scale * y, y about of standard deviation 1 in each variable and lead.
 
+    The scale is that of one step's change, and of a forecast's error what it is expected to be at each place.
+
     Args:
         network: from noisy y, (B, L*C, H, W), and the inputs to (B, L*C, H, W), conditioned on the noise level.
         shape: the data's.
@@ -53,6 +56,7 @@ class DiffusionModel(GenerativeModel):
         prediction: what the network's output means.
         target: y is the `change` since the last state, the `forecast-error` of `mean`, or the next `state`.
         mean: a deterministic model, trained beside; only for `forecast-error`.
+        padding: beyond the edges, for what is expected of its error.
         encoder: what the inputs become before they enter; None leaves them.
         embedding: width of the noise level's vector.
         drop: share of training cases without inputs, for guidance.
@@ -65,7 +69,6 @@ class DiffusionModel(GenerativeModel):
     """
 
     scale: Tensor
-    spread: Tensor
     delta_std: Tensor
 
     def __init__(
@@ -73,12 +76,13 @@ class DiffusionModel(GenerativeModel):
         network: nn.Module,
         shape: Shape,
         *,
-        inputs: nn.Module,
+        inputs: StackedInputs | ScaledInputs,
         levels: Levels,
         spacing: Callable[[int], Tensor],
         prediction: Prediction,
         target: Target,
         mean: ChangeModel | None = None,
+        padding: Padding | None = None,
         encoder: nn.Module | None = None,
         embedding: int = 64,
         drop: float = 0.0,
@@ -87,6 +91,7 @@ class DiffusionModel(GenerativeModel):
     ) -> None:
         super().__init__(temperatures=shape.lead * shape.channels)
         self.network, self.inputs, self.mean, self.encoder = network, inputs, mean, encoder
+        self.spread = ErrorSpread(shape, inputs, padding=padding or Padding()) if mean else None
         self.embedding = LevelEmbedding(embedding)
         self.levels, self.prediction, self.target = levels, prediction, target
         self.drop, self.guidance, self.wide = drop, guidance, tuple(wide)
@@ -97,7 +102,6 @@ class DiffusionModel(GenerativeModel):
         scale = change_scale(shape)
         self.register_buffer("scale", torch.ones_like(scale) if target == "state" else scale, persistent=False)
         self.register_buffer("delta_std", torch.tensor(shape.delta_std).view(-1, 1, 1), persistent=False)
-        self.register_buffer("spread", torch.ones_like(scale))
 
     @property
     def sampler(self) -> Sampler | None:
@@ -113,22 +117,29 @@ class DiffusionModel(GenerativeModel):
         """The loss between the network's output and its target, at a random noise level for each case.
 
         Both are handed to `loss` in units of one step's change, so that every variable counts alike and its
-        weights apply.
+        weights apply; and in those of the error's local spread, so that the places count as their errors do.
         """
         assert batch.target is not None
         assert batch.mask is not None
         inputs = self.inputs(batch)
         base = self._base(batch)
         counts = batch.mask if batch.weight is None else batch.mask * batch.weight.view(-1, 1, 1, 1, 1)
-        clean = self._clean(torch.where(batch.mask, batch.target - base.detach(), 0.0), counts)
+        error = torch.where(batch.mask, batch.target - base.detach(), 0.0) / self.scale
+        if self.spread is not None and self.training:
+            self.spread.follow(error, counts)
+        whole, local = self._spread(base, inputs)
+        clean = (error / (whole * local.detach())).flatten(1, 2)
         sigma = self.levels.draw(len(clean), clean.device)[:, None, None, None]
         noisy = clean + sigma * torch.randn_like(clean)
         scaled = coefficients(self.prediction, sigma)
         output = self._output(scaled.c_in * noisy, sigma, self._dropped(self._features(inputs)))
         wanted = scaled.target(noisy, clean)
         self.watch.see(sigma, output.detach() - wanted)
-        total = loss(self._as_changes(output), self._as_changes(wanted), batch.mask)
-        return total if self.mean is None else total + loss(base, batch.target, batch.mask)
+        unit = self.delta_std * local.detach()
+        total = loss(unit * self._split(output), unit * self._split(wanted), batch.mask)
+        if self.mean is None:
+            return total
+        return total + loss(base, batch.target, batch.mask) + normal_surprise(error / whole, local, counts)
 
     def step(self, batch: Batch, noise: Noise | None = None) -> Fields:
         """A sample, (B, L, C, H, W)."""
@@ -145,7 +156,8 @@ class DiffusionModel(GenerativeModel):
 
         start = self.descent[0] * warm((len(inputs), len(self.temperature), *inputs.shape[-2:]))
         drawn = self.sampler.sample(denoise, start, self.descent, warm)
-        return base + self.scale * self.spread * self._split(drawn)
+        whole, local = self._spread(base, inputs)
+        return base + self.scale * whole * local * self._split(drawn)
 
     def diagnostics(self) -> dict[str, float]:
         """The training loss by noise level since the last call."""
@@ -159,19 +171,12 @@ class DiffusionModel(GenerativeModel):
         last = batch.history[:, -1:].float()
         return torch.zeros_like(last) if self.target == "state" else last
 
-    def _clean(self, error: Fields, counts: Tensor) -> Tensor:
-        """(B, L*C, H, W): the error of the base in its own standard deviations, which training follows.
-
-        Args:
-            error: 0 where it is not known.
-            counts: what each point counts in the standard deviation, 0 where the error is not known.
-        """
-        if self.mean is not None and self.training:
-            with torch.no_grad():
-                known = counts.sum(dim=(0, 3, 4)).clamp_min(1)
-                rms = (((error / self.scale).square() * counts).sum(dim=(0, 3, 4)) / known).sqrt()
-                self.spread.lerp_(rms[..., None, None].clamp_min(1e-3), SPREAD_RATE)
-        return (error / (self.scale * self.spread)).flatten(1, 2)
+    def _spread(self, base: Fields, inputs: Tensor) -> tuple[Tensor, Fields]:
+        """(L, C, 1, 1) and (B, L, C, H, W), whose product is y's unit in those of `scale`."""
+        if self.spread is None:
+            one = torch.ones_like(self.scale)
+            return one, one
+        return self.spread.whole, self.spread(base, inputs)
 
     def _features(self, inputs: Tensor) -> Tensor:
         features: Tensor = inputs if self.encoder is None else self.encoder(inputs)
@@ -206,11 +211,8 @@ class DiffusionModel(GenerativeModel):
 
         return denoise
 
-    def _as_changes(self, output: Tensor) -> Fields:
-        return self.delta_std * self._split(output)
-
     def _split(self, fields: Tensor) -> Fields:
-        return fields.view(len(fields), *self.spread.shape[:2], *fields.shape[-2:])
+        return fields.view(len(fields), *self.scale.shape[:2], *fields.shape[-2:])
 
 
 def wide_means(noisy: Tensor, sigma: Tensor, sides: Sequence[int]) -> list[Tensor]:

@@ -14,7 +14,7 @@ from weatherml.diffusion.levels import LEVELS
 from weatherml.diffusion.levels.base import Levels
 from weatherml.diffusion.spacing import karras, tangent
 from weatherml.fields import Shape
-from weatherml.models.base import MODELS, Model
+from weatherml.models.base import MODELS, Model, edges
 from weatherml.models.diffusion import DiffusionModel
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import FiLM, NormKind
@@ -91,7 +91,8 @@ class EDM(UNet):
             spacing=partial(SPACINGS[self.spacing], low=self.sigma_min, high=self.sigma_max),
             prediction="edm",
             target=self.target,
-            mean=self._mean.changing(shape) if self.target == "forecast-error" else None,
+            mean=self._mean.changing(shape) if self.changes else None,
+            padding=edges(self.padding, shape),
             embedding=self.embedding,
             wide=self.wide,
         )

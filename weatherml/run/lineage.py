@@ -14,7 +14,7 @@ from weatherml.data.known import forcing_names, forcing_names_for
 from weatherml.data.regrid import locate
 from weatherml.data.statistics import STATISTICS, Statistics
 from weatherml.data.store import Dataset, open_dataset
-from weatherml.data.transforms import delta_scale
+from weatherml.data.transforms import delta_scale, ties
 from weatherml.errors import BadDataError, ConfigError, MissingInputError
 from weatherml.fields import Shape
 from weatherml.models.base import ModelConfig
@@ -177,6 +177,7 @@ class Lineage:
             width=W,
             delta_std=delta_scale(self.statistics),
             periodic_x=self.periodic_x,
+            tied=tuple(map(bool, ties(self.variables, self.statistics))),
         )
 
     def matched(self, dataset: Dataset, record: Record | None = None) -> Dataset:

@@ -28,6 +28,7 @@ class Skill:
         roughness_db: how far forecasts' power at the grid's scale is from the truth's, mean of |10 log10|:
             blurring a forecast lowers its RMSE, and this tells.
         spread_skill: the spread-skill ratio of each variable, mean over leads; empty of one member.
+        spread_skill_error: the standard error of its logarithm, over cases.
     """
 
     ratio: float
@@ -35,6 +36,7 @@ class Skill:
     reference: str = "persistence"
     roughness_db: float = 0.0
     spread_skill: dict[str, float] = field(default_factory=dict)
+    spread_skill_error: dict[str, float] = field(default_factory=dict)
 
     @property
     def score(self) -> float:

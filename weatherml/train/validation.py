@@ -66,8 +66,8 @@ class Validator:
     def __call__(self, model: Model, pause: Pause = no_pause) -> Skill:
         """The skill of a model in evaluation mode; `pause` is called before each batch, and may raise."""
         parts = np.array_split(self.initial, -(-len(self.initial) // self.loader.batch))
-        sums = torch.stack([self._sums(model, part, pause) for part in parts]).sum(0)
-        error, persisted, rough, truly_rough, variance, squared_error = sums
+        sums = torch.cat([self._sums(model, part, pause) for part in parts])
+        error, persisted, rough, truly_rough, variance, squared_error = sums.sum(0)
         ratio = quotient(error, persisted)
         ratio = ratio if self.members > 1 else ratio.sqrt()
         decibels = (10 * quotient(rough, truly_rough).log10()).abs()
@@ -76,6 +76,7 @@ class Validator:
             roughness_db=float(decibels[decibels.isfinite()].mean().nan_to_num()),
             by_variable=self._named(ratio),
             spread_skill=self._named(quotient(variance, squared_error).sqrt()) if self.members > 1 else {},
+            spread_skill_error=self._named(jackknife_error(sums[:, 4:])) if self.members > 1 else {},
         )
 
     def _named(self, values: Tensor) -> dict[str, float]:
@@ -84,7 +85,7 @@ class Validator:
         return {name: value for name, value in named if np.isfinite(value)}
 
     def _sums(self, model: Model, initial: np.ndarray[tuple[int], np.dtype[np.int64]], pause: Pause) -> Tensor:
-        """(6, steps, C) sums over cases and points.
+        """(B, 6, steps, C) sums over points.
 
         Errors of the model and of persistence, roughness of the forecasts and of the truth, and of several
         members the variance, times (M + 1) / M, and the squared error of their mean.
@@ -105,7 +106,7 @@ class Validator:
             roughness(truth),
             *dispersion(forecast, truth),
         )
-        return torch.stack([(field * weight).sum(dim=(0, 3, 4)) for field in fields])
+        return torch.stack([(field * weight).sum(dim=(3, 4)) for field in fields], dim=1)
 
     def _forecast(self, model: Model, batch: Batch, init_times: Array) -> Fields:
         M, device = self.members, batch.history.device
@@ -140,6 +141,17 @@ def dispersion(forecast: Fields, truth: Fields) -> tuple[Fields, Fields]:
     M, mean = forecast.shape[1], forecast.mean(1)
     variance = forecast.var(1) * ((M + 1) / M) if M > 1 else torch.zeros_like(truth)
     return variance, (mean - truth) ** 2
+
+
+def jackknife_error(sums: Tensor) -> Tensor:
+    """The standard error of ln sqrt(a / b), (...), by leaving out each case of the sums (N, 2, ...), a and b.
+
+    Few points of a heavy tail decide a ratio of squares, and other cases would have other ones. NaN of one case.
+    """
+    each = sums.double()
+    variance, squared_error = (each.sum(0) - each).unbind(1)
+    logs = 0.5 * quotient(variance, squared_error).log()
+    return ((len(logs) - 1) * logs.var(0, correction=0)).sqrt().float()
 
 
 def roughness(fields: Fields) -> Fields:
