@@ -225,7 +225,7 @@ def test_the_spread_follows_the_error_of_the_forecast_while_training() -> None:
     mask = torch.rand(batch.target.shape, generator=torch.Generator().manual_seed(2)) > 0.5
     half = replace(batch, mask=mask)
     model.objective(half, squared)
-    assert torch.equal(model.spread.whole, torch.ones(1, 2, 1, 1))  # in evaluation it is kept
+    assert torch.equal(model.spread, torch.ones(1, 2, 1, 1))  # in evaluation it is kept
     model.train()
     for _ in range(230):
         with torch.no_grad():
@@ -233,8 +233,8 @@ def test_the_spread_follows_the_error_of_the_forecast_while_training() -> None:
     error = batch.target - batch.history  # untrained, the forecast is persistence
     rms = torch.stack([error[:, :, c][mask[:, :, c]].square().mean().sqrt() for c in range(2)])
     # 1 - 0.98^230 = 99 % of the way from 1
-    torch.testing.assert_close(model.spread.whole.flatten(), rms / torch.tensor(SHAPE.delta_std), rtol=0, atol=0.02)
-    assert "spread.whole" in model.state_dict()
+    torch.testing.assert_close(model.spread.flatten(), rms / torch.tensor(SHAPE.delta_std), rtol=0, atol=0.02)
+    assert "spread" in model.state_dict()
 
 
 def test_a_forecast_error_trains_both_networks() -> None:

@@ -14,7 +14,7 @@ from weatherml.diffusion.levels.base import Levels
 from weatherml.diffusion.preconditioning import Prediction, c_noise, coefficients
 from weatherml.fields import Batch, Fields, Noise, Shape
 from weatherml.models.base import GenerativeModel, Loss, free_noise
-from weatherml.models.error_spread import ErrorSpread, normal_surprise
+from weatherml.models.local_spread import LocalSpread, normal_surprise
 from weatherml.models.prediction import ChangeModel, change_scale
 from weatherml.nn.embedding import LevelEmbedding
 from weatherml.nn.inputs import ScaledInputs, StackedInputs
@@ -29,6 +29,8 @@ WIDE_VARIANCE = 0.25
 """What the mean of a clean y over a block varies, about."""
 EVEN_FROM = 5.0
 """The noise level from which y and -y are as likely, given what is seen of it: it is in units of the error's spread."""
+SPREAD_RATE = 0.02
+"""How fast the running standard deviation of the forecast's error follows."""
 
 
 class Sampler(Protocol):
@@ -69,6 +71,7 @@ class DiffusionModel(GenerativeModel):
     """
 
     scale: Tensor
+    spread: Tensor
     delta_std: Tensor
 
     def __init__(
@@ -91,7 +94,7 @@ class DiffusionModel(GenerativeModel):
     ) -> None:
         super().__init__(temperatures=shape.lead * shape.channels)
         self.network, self.inputs, self.mean, self.encoder = network, inputs, mean, encoder
-        self.spread = ErrorSpread(shape, inputs, padding=padding or Padding()) if mean else None
+        self.local = LocalSpread(shape, inputs, padding=padding or Padding()) if mean else None
         self.embedding = LevelEmbedding(embedding)
         self.levels, self.prediction, self.target = levels, prediction, target
         self.drop, self.guidance, self.wide = drop, guidance, tuple(wide)
@@ -102,6 +105,7 @@ class DiffusionModel(GenerativeModel):
         scale = change_scale(shape)
         self.register_buffer("scale", torch.ones_like(scale) if target == "state" else scale, persistent=False)
         self.register_buffer("delta_std", torch.tensor(shape.delta_std).view(-1, 1, 1), persistent=False)
+        self.register_buffer("spread", torch.ones_like(scale))
 
     @property
     def sampler(self) -> Sampler | None:
@@ -125,10 +129,10 @@ class DiffusionModel(GenerativeModel):
         base = self._base(batch)
         counts = batch.mask if batch.weight is None else batch.mask * batch.weight.view(-1, 1, 1, 1, 1)
         error = torch.where(batch.mask, batch.target - base.detach(), 0.0) / self.scale
-        if self.spread is not None and self.training:
-            self.spread.follow(error, counts)
-        whole, local = self._spread(base, inputs)
-        clean = (error / (whole * local.detach())).flatten(1, 2)
+        if self.mean is not None and self.training:
+            self._follow(error, counts)
+        error, local = error / self.spread, self._local(base, inputs)
+        clean = (error / local.detach()).flatten(1, 2)
         sigma = self.levels.draw(len(clean), clean.device)[:, None, None, None]
         noisy = clean + sigma * torch.randn_like(clean)
         scaled = coefficients(self.prediction, sigma)
@@ -139,7 +143,7 @@ class DiffusionModel(GenerativeModel):
         total = loss(unit * self._split(output), unit * self._split(wanted), batch.mask)
         if self.mean is None:
             return total
-        return total + loss(base, batch.target, batch.mask) + normal_surprise(error / whole, local, counts)
+        return total + loss(base, batch.target, batch.mask) + normal_surprise(error, local, counts)
 
     def step(self, batch: Batch, noise: Noise | None = None) -> Fields:
         """A sample, (B, L, C, H, W)."""
@@ -156,8 +160,7 @@ class DiffusionModel(GenerativeModel):
 
         start = self.descent[0] * warm((len(inputs), len(self.temperature), *inputs.shape[-2:]))
         drawn = self.sampler.sample(denoise, start, self.descent, warm)
-        whole, local = self._spread(base, inputs)
-        return base + self.scale * whole * local * self._split(drawn)
+        return base + self.scale * self.spread * self._local(base, inputs) * self._split(drawn)
 
     def diagnostics(self) -> dict[str, float]:
         """The training loss by noise level since the last call."""
@@ -171,12 +174,16 @@ class DiffusionModel(GenerativeModel):
         last = batch.history[:, -1:].float()
         return torch.zeros_like(last) if self.target == "state" else last
 
-    def _spread(self, base: Fields, inputs: Tensor) -> tuple[Tensor, Fields]:
-        """(L, C, 1, 1) and (B, L, C, H, W), whose product is y's unit in those of `scale`."""
-        if self.spread is None:
-            one = torch.ones_like(self.scale)
-            return one, one
-        return self.spread.whole, self.spread(base, inputs)
+    @torch.no_grad()
+    def _follow(self, error: Fields, counts: Tensor) -> None:
+        """Take errors in units of `scale` into their running `spread`, each point as often as it counts."""
+        known = counts.sum(dim=(0, 3, 4)).clamp_min(1)
+        rms = ((error.square() * counts).sum(dim=(0, 3, 4)) / known).sqrt()
+        self.spread.lerp_(rms[..., None, None].clamp_min(1e-3), SPREAD_RATE)
+
+    def _local(self, base: Fields, inputs: Tensor) -> Fields:
+        """(B, L, C, H, W), or 1 of each field where no error is drawn."""
+        return torch.ones_like(self.spread) if self.local is None else self.local(base, inputs)
 
     def _features(self, inputs: Tensor) -> Tensor:
         features: Tensor = inputs if self.encoder is None else self.encoder(inputs)

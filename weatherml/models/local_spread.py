@@ -14,13 +14,11 @@ from weatherml.nn.padding import Padding
 
 WIDTH = 32
 FOLD = 3.0
-"""A place's spread lies within the whole's times and by this."""
-RATE = 0.02
-"""How fast the running standard deviation follows."""
+"""A place's spread lies between the whole's over this and times this."""
 
 
-class ErrorSpread(nn.Module):
-    """The standard deviation of a forecast's error: one of each field, times what convolutions read from the place.
+class LocalSpread(nn.Module):
+    """The standard deviation of a forecast's error at each place, over that of the whole field.
 
     What is divided by it spreads alike where storms are and where none is, and a network for its law need not learn
     that too. Of variables with ties the place changes nothing: where a shower comes or does not, a standard deviation
@@ -30,17 +28,13 @@ class ErrorSpread(nn.Module):
         shape: the data's.
         inputs: what makes a batch what the convolutions read beside the forecast.
         padding: beyond the edges.
-
-    Attributes:
-        whole: (L, C, 1, 1), the root mean square of the error over places, which training follows.
     """
 
-    whole: Tensor
     untied: Tensor
 
     def __init__(self, shape: Shape, inputs: StackedInputs | ScaledInputs, *, padding: Padding) -> None:
         super().__init__()
-        size, fields = (shape.lead, shape.channels), shape.lead * shape.channels
+        fields = shape.lead * shape.channels
         self.network = nn.Sequential(
             Conv(fields + inputs.channels, WIDTH, padding=padding),
             nn.SiLU(),
@@ -48,12 +42,11 @@ class ErrorSpread(nn.Module):
             nn.SiLU(),
             Conv(WIDTH, fields, padding=padding, zero=True),
         )
-        self.register_buffer("whole", torch.ones(*size, 1, 1))
         tied = torch.tensor(shape.tied or (False,) * shape.channels)
         self.register_buffer("untied", (~tied).float().view(-1, 1, 1), persistent=False)
 
     def forward(self, forecast: Fields, inputs: Tensor) -> Fields:
-        """What the spread is times the whole's, (B, L, C, H, W) in float32; 1 before training.
+        """(B, L, C, H, W) in float32; 1 before training.
 
         Args:
             forecast: (B, L, C, H, W), normalised.
@@ -61,13 +54,6 @@ class ErrorSpread(nn.Module):
         """
         read: Tensor = self.network(torch.cat([forecast.detach().flatten(1, 2), inputs], dim=1))
         return (math.log(FOLD) * self.untied * read.float().view(forecast.shape).tanh()).exp()
-
-    @torch.no_grad()
-    def follow(self, error: Fields, counts: Tensor) -> None:
-        """Take (B, L, C, H, W) errors into `whole`, each point as often as it counts."""
-        known = counts.sum(dim=(0, 3, 4)).clamp_min(1)
-        rms = ((error.square() * counts).sum(dim=(0, 3, 4)) / known).sqrt()
-        self.whole.lerp_(rms[..., None, None].clamp_min(1e-3), RATE)
 
 
 def normal_surprise(error: Fields, spread: Fields, counts: Tensor) -> Tensor:
