@@ -170,9 +170,13 @@ def waves(history: Array, noise: Array) -> Array:
 
 
 def inertial_waves(history: Array, noise: Array) -> Array:
-    """As `waves`, with 0.3 of the last change carried on: two states are needed."""
+    """As `waves`, with 0.3 of the last change of what moves carried on: two states are needed.
+
+    Of the change at a place, what a swift flow brings would be carried on too, and the world would grow without bound.
+    """
     before, last = history[..., 0, :, :, :], history[..., 1, :, :, :]
-    moved = advect(last + 0.3 * (last - before), *_swirl(last))
+    change = last - advect(before, *_swirl(before))
+    moved = advect(last + 0.3 * change, *_swirl(last))
     return _waves_step(moved, noise)
 
 

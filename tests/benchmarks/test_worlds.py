@@ -9,7 +9,7 @@ import pytest
 import yaml
 from scipy.stats import chisquare
 
-from benchmarks.worlds import HOUR, START, WORLDS, advect, eight, memory_of, write_oracle, write_world
+from benchmarks.worlds import HOUR, START, WORLDS, World, advect, eight, memory_of, write_oracle, write_world
 from weatherml.config import parse_member
 from weatherml.data.prepare import prepare
 from weatherml.files import read_json
@@ -78,6 +78,16 @@ def test_the_worlds_are_as_unlike_as_they_say() -> None:
     assert instability.max() / instability.min() > 1e3
     change = np.diff(WORLDS["eight"].simulate(200, rng), axis=0).std((0, 2, 3))
     assert change.max() / change.min() > 1e9  # J m-2 beside s-1 and kg kg-1
+
+
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+def test_a_world_stays_as_it_is(world: World) -> None:
+    """On the benchmark's own grid: the longer waves of it carry further."""
+    states = world.simulate(300, np.random.default_rng(3))
+    for c, channel in enumerate(world.channels):
+        z = channel.standard(states[:, c].astype(float))
+        assert np.abs(z).max() < 10, channel.name
+        assert 0.7 < z[:150].std() / z[150:].std() < 1.4, channel.name
 
 
 def test_one_seed_is_one_world() -> None:
