@@ -7,7 +7,6 @@ of the error of the best forecast m is 0.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -23,7 +22,7 @@ from weatherml.fields import Batch, Noise, Shape
 from weatherml.losses import LOSSES
 from weatherml.losses.base import Weights
 from weatherml.models import MODELS
-from weatherml.models.diffusion import EVEN_FROM, DiffusionModel, LevelWatch, wide_means
+from weatherml.models.diffusion import EVEN_FROM, DiffusionModel, LevelWatch
 from weatherml.samplers import SAMPLERS
 
 A, B_STD = 0.6, torch.tensor([0.3, 0.1])
@@ -34,9 +33,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "edm": {"kind": "edm"},
     "edm, forecast error": {"kind": "edm", "target": "forecast-error"},
     "edm, wide": {"kind": "edm", "wide": (4, 64)},
+    "edm, fine": {"kind": "edm", "fine": True},
     "edm, karras": {"kind": "edm", "spacing": "karras", "levels": {"kind": "log-normal"}},
     **{f"ddpm, {kind}": {"kind": "ddpm", "prediction": kind} for kind in ("epsilon", "v", "x0")},
     "ddpm, wide": {"kind": "ddpm", "prediction": "v", "wide": (16,)},
+    "ddpm, fine": {"kind": "ddpm", "prediction": "v", "fine": True, "wide": (4,)},
     "ddpm, state": {"kind": "ddpm", "target": "state", "prediction": "v"},
     "ddpm, trailing": {"kind": "ddpm", "schedule": "linear", "timesteps": 200, "spacing": "trailing"},
 }
@@ -60,11 +61,10 @@ def perfect(model: Any, shift: float = 0.0) -> Any:
     change = {"state": A, "change": A - 1, "forecast-error": 0}[model.target]
     s = (B_STD.view(-1, 1, 1) / model.scale).flatten(0, 1)
 
-    def output(x: Tensor, sigma: Tensor, features: Tensor) -> Tensor:
+    def output(noisy: Tensor, sigma: Tensor, features: Tensor) -> Tensor:
         history = features[:, :2].unsqueeze(1)
         m = (change * history.repeat(1, leads, 1, 1, 1) / model.scale).flatten(1, 2)
         scaled = coefficients(model.prediction, sigma)
-        noisy = x / scaled.c_in
         return scaled.target(noisy, (s**2 * noisy + sigma**2 * m) / (s**2 + sigma**2)) + shift
 
     model._output = output
@@ -324,19 +324,6 @@ def test_levels_of_training_cover_those_of_a_sample() -> None:
             known = model.levels.sigmas().float()
             assert torch.isin(drawn, known).all()
             assert torch.isin(descent[:-1].float(), known).all()
-
-
-@pytest.mark.parametrize("sigma", [1.0, 20.0, 240.0])
-def test_wide_means_of_noise_are_as_large_as_noise_and_a_large_wave_is_heard(sigma: float) -> None:
-    """At 20 the mean of a domain of 64 x 64, 0.5, is 0.025 of a point's noise and 1.6 of its mean's."""
-    draw, level = torch.Generator().manual_seed(0), torch.full((400, 1, 1, 1), sigma)
-    noise = level * torch.randn(400, 1, 64, 64, generator=draw)
-    for side, means in zip((4, 16, 64), wide_means(noise, level, (4, 16, 64)), strict=True):
-        least = (sigma / side) / math.hypot(0.5, sigma / side)
-        assert means.shape == noise.shape
-        assert means.std().item() == pytest.approx(least, rel=0.1)
-    heard = wide_means(noise + 0.5, level, (64,))[0].mean() - means.mean()
-    assert heard.item() == pytest.approx(0.5 / math.hypot(0.5, sigma / 64), rel=1e-3)
 
 
 def test_the_watch_by_hand() -> None:

@@ -15,6 +15,7 @@ from weatherml.diffusion.spacing import tangent
 from weatherml.fields import Shape
 from weatherml.models.base import MODELS, Model, edges
 from weatherml.models.diffusion import DiffusionModel, Target
+from weatherml.models.noisy_views import NoisyViews
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import Conv, FiLM, NormKind
 from weatherml.tasks import Task
@@ -45,6 +46,7 @@ class DDPM(UNet):
         mean_norm: of the deterministic network beside; `norm` where it is not given.
         scaled_inputs: see `unet`.
         wide: sides of blocks, in points, over whose means the network is told the noisy y too: the large waves.
+        fine: it is told its finest detail too, and has linear filters of it beside: no grain in smooth fields.
     """
 
     tasks: ClassVar[frozenset[Task]] = frozenset({"forecast"})
@@ -68,6 +70,7 @@ class DDPM(UNet):
     mean_norm: NormKind | None = None
     scaled_inputs: bool = True
     wide: tuple[PositiveInt, ...] = ()
+    fine: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -90,22 +93,24 @@ class DDPM(UNet):
         """The model for data of `shape`."""
         schedule = Schedule(curve=self.schedule, steps=self.timesteps, shift=self.shift)
         inputs = self.inputs(shape)
-        channels = (self.condition_features or inputs.channels) + (1 + len(self.wide)) * shape.lead * shape.channels
+        padding = edges(self.padding, shape)
+        views = NoisyViews(shape, wide=self.wide, fine=self.fine, vector=self.embedding, padding=padding)
+        channels = (self.condition_features or inputs.channels) + views.channels
         return DiffusionModel(
             self.network(shape, channels=channels, zero=True, condition=partial(FiLM, vector=self.embedding)),
             shape,
+            views=views,
             inputs=inputs,
             levels=schedule,
             spacing=schedule.trailing if self.spacing == "trailing" else lambda steps: schedule.nearest(tangent(steps)),
             prediction=self.prediction,
             target=self.target,
             mean=self._mean.changing(shape) if self.changes else None,
-            padding=edges(self.padding, shape),
+            padding=padding,
             encoder=self._encoder(shape, inputs.channels) if self.condition_features else None,
             embedding=self.embedding,
             drop=self.drop,
             guidance=self.guidance,
-            wide=self.wide,
         )
 
     def _encoder(self, shape: Shape, channels: int) -> nn.Module:

@@ -15,18 +15,16 @@ from weatherml.diffusion.preconditioning import Prediction, c_noise, coefficient
 from weatherml.fields import Batch, Fields, Noise, Shape
 from weatherml.models.base import GenerativeModel, Loss, free_noise
 from weatherml.models.local_spread import LocalSpread, normal_surprise
+from weatherml.models.noisy_views import NoisyViews
 from weatherml.models.prediction import ChangeModel, change_scale
 from weatherml.nn.embedding import LevelEmbedding
 from weatherml.nn.inputs import ScaledInputs, StackedInputs
 from weatherml.nn.padding import Padding
-from weatherml.nn.pooling import at_points, block_means
 from weatherml.nn.tally import Tally
 
 Target = Literal["change", "forecast-error", "state"]
 BINS, BIN_ENDS = 8, (0.01, 100.0)
 """Bins of ln sigma in which the loss is watched."""
-WIDE_VARIANCE = 0.25
-"""What the mean of a clean y over a block varies, about."""
 EVEN_FROM = 5.0
 """The noise level from which y and -y are as likely, given what is seen of it: it is in units of the error's spread."""
 SPREAD_RATE = 0.02
@@ -50,8 +48,9 @@ class DiffusionModel(GenerativeModel):
     The scale is that of one step's change, and of a forecast's error what it is expected to be at each place.
 
     Args:
-        network: from noisy y, (B, L*C, H, W), and the inputs to (B, L*C, H, W), conditioned on the noise level.
+        network: from views of noisy y and the inputs to (B, L*C, H, W), conditioned on the noise level.
         shape: the data's.
+        views: of noisy y.
         inputs: what makes a batch the inputs.
         levels: of noise, in training.
         spacing: from a number of steps to the steps + 1 levels of a sample, float64, decreasing to 0.
@@ -63,7 +62,6 @@ class DiffusionModel(GenerativeModel):
         embedding: width of the noise level's vector.
         drop: share of training cases without inputs, for guidance.
         guidance: w in D = D_without + w (D_with - D_without); 1 is no guidance.
-        wide: sides of blocks over whose means the network is told the noisy y too, each (B, L*C, H, W) more.
 
     Attributes:
         sampler: draws the samples; set it before `step`.
@@ -79,6 +77,7 @@ class DiffusionModel(GenerativeModel):
         network: nn.Module,
         shape: Shape,
         *,
+        views: NoisyViews,
         inputs: StackedInputs | ScaledInputs,
         levels: Levels,
         spacing: Callable[[int], Tensor],
@@ -90,14 +89,14 @@ class DiffusionModel(GenerativeModel):
         embedding: int = 64,
         drop: float = 0.0,
         guidance: float = 1.0,
-        wide: Sequence[int] = (),
     ) -> None:
         super().__init__(temperatures=shape.lead * shape.channels)
         self.network, self.inputs, self.mean, self.encoder = network, inputs, mean, encoder
+        self.views = views
         self.local = LocalSpread(shape, inputs, padding=padding or Padding()) if mean else None
         self.embedding = LevelEmbedding(embedding)
         self.levels, self.prediction, self.target = levels, prediction, target
-        self.drop, self.guidance, self.wide = drop, guidance, tuple(wide)
+        self.drop, self.guidance = drop, guidance
         self._spacing = spacing
         self._sampler: Sampler | None = None
         self.descent: list[float] = []
@@ -136,7 +135,7 @@ class DiffusionModel(GenerativeModel):
         sigma = self.levels.draw(len(clean), clean.device)[:, None, None, None]
         noisy = clean + sigma * torch.randn_like(clean)
         scaled = coefficients(self.prediction, sigma)
-        output = self._output(scaled.c_in * noisy, sigma, self._dropped(self._features(inputs)))
+        output = self._output(noisy, sigma, self._dropped(self._features(inputs)))
         wanted = scaled.target(noisy, clean)
         self.watch.see(sigma, output.detach() - wanted)
         unit = self.delta_std * local.detach()
@@ -195,10 +194,10 @@ class DiffusionModel(GenerativeModel):
             return features
         return features * (torch.rand(len(features), 1, 1, 1, device=features.device) >= self.drop)
 
-    def _output(self, x: Tensor, sigma: Tensor, features: Tensor) -> Tensor:
-        wide = wide_means(x / coefficients(self.prediction, sigma).c_in, sigma, self.wide) if self.wide else ()
-        out: Tensor = self.network(torch.cat([x, *wide, features], dim=1), self.embedding(c_noise(sigma.flatten())))
-        return out.float()
+    def _output(self, noisy: Tensor, sigma: Tensor, features: Tensor) -> Tensor:
+        views, level = self.views(noisy, sigma), self.embedding(c_noise(sigma.flatten()))
+        out: Tensor = self.network(torch.cat([*views, features], dim=1), level)
+        return out.float() + self.views.filtered(views, level)
 
     def _denoiser(self, features: Tensor, sign: Tensor | float = 1.0) -> Denoise:
         """The denoiser D(x), and from `EVEN_FROM` on sign D(sign x)."""
@@ -209,7 +208,7 @@ class DiffusionModel(GenerativeModel):
             turn = sign if sigma >= EVEN_FROM else 1.0
 
             def known(given: Tensor) -> Tensor:
-                return turn * scaled.denoised(turn * x, self._output(scaled.c_in * turn * x, level, given))
+                return turn * scaled.denoised(turn * x, self._output(turn * x, level, given))
 
             if self.guidance == 1:
                 return known(features)
@@ -220,22 +219,6 @@ class DiffusionModel(GenerativeModel):
 
     def _split(self, fields: Tensor) -> Fields:
         return fields.view(len(fields), *self.scale.shape[:2], *fields.shape[-2:])
-
-
-def wide_means(noisy: Tensor, sigma: Tensor, sides: Sequence[int]) -> list[Tensor]:
-    """Means over blocks of the noisy y, each of about unit variance at every level, as (B, L*C, H, W).
-
-    At the levels that decide the large waves these are a hundredth of the noise of a point, and a network of few
-    convolutions tells badly apart what is near in wavenumber: of the domain's mean half the variance was drawn, of the
-    waves after it too much. In the mean over a block they are as large as its noise.
-
-    Args:
-        noisy: y, (B, L*C, H, W).
-        sigma: (B, 1, 1, 1).
-        sides: of the blocks, in points.
-    """
-    stds = ((WIDE_VARIANCE + (sigma / side).square()).sqrt() for side in sides)
-    return [at_points(block_means(noisy, side) / std, side, noisy.shape) for side, std in zip(sides, stds, strict=True)]
 
 
 class LevelWatch(Tally):

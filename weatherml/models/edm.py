@@ -16,6 +16,7 @@ from weatherml.diffusion.spacing import karras, tangent
 from weatherml.fields import Shape
 from weatherml.models.base import MODELS, Model, edges
 from weatherml.models.diffusion import DiffusionModel
+from weatherml.models.noisy_views import NoisyViews
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import FiLM, NormKind
 from weatherml.tasks import Task
@@ -41,6 +42,7 @@ class EDM(UNet):
         mean_norm: of the deterministic network beside; `norm` where it is not given.
         scaled_inputs: see `unet`.
         wide: sides of blocks, in points, over whose means the network is told the noisy y too: the large waves.
+        fine: it is told its finest detail too, and has linear filters of it beside: no grain in smooth fields.
     """
 
     tasks: ClassVar[frozenset[Task]] = frozenset({"forecast"})
@@ -58,6 +60,7 @@ class EDM(UNet):
     mean_norm: NormKind | None = None
     scaled_inputs: bool = True
     wide: tuple[PositiveInt, ...] = ()
+    fine: bool = False
 
     @field_validator("levels", mode="before")
     @classmethod
@@ -82,17 +85,19 @@ class EDM(UNet):
     def build(self, shape: Shape) -> Model:
         """The model for data of `shape`."""
         inputs = self.inputs(shape)
-        channels = inputs.channels + (1 + len(self.wide)) * shape.lead * shape.channels
+        padding = edges(self.padding, shape)
+        views = NoisyViews(shape, wide=self.wide, fine=self.fine, vector=self.embedding, padding=padding)
+        channels = inputs.channels + views.channels
         return DiffusionModel(
             self.network(shape, channels=channels, zero=True, condition=partial(FiLM, vector=self.embedding)),
             shape,
+            views=views,
             inputs=inputs,
             levels=self.levels,
             spacing=partial(SPACINGS[self.spacing], low=self.sigma_min, high=self.sigma_max),
             prediction="edm",
             target=self.target,
             mean=self._mean.changing(shape) if self.changes else None,
-            padding=edges(self.padding, shape),
+            padding=padding,
             embedding=self.embedding,
-            wide=self.wide,
         )

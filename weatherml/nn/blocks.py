@@ -27,12 +27,15 @@ class Conv(nn.Conv2d):
         kernel: odd width.
         padding: what lies beyond the edges.
         zero: begin with zero weights, for the last layer of a residual branch.
+        bias: with a constant for each output.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, *, padding: Padding, zero: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 3, *, padding: Padding, zero: bool = False, bias: bool = True
+    ) -> None:
         reach = kernel // 2
         y, x = (reach if mode == "zeros" else 0 for _, mode in padding.axes)
-        super().__init__(inputs, outputs, kernel, padding=(y, x))
+        super().__init__(inputs, outputs, kernel, padding=(y, x), bias=bias)
         self.reach, self.edges = reach, padding
         if zero:
             for parameter in self.parameters():

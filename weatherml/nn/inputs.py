@@ -46,18 +46,18 @@ class ScaledInputs(nn.Module):
         """(B, channels, H, W)."""
         last = batch.history[:, -1:]
         changes = self._in_steps(batch.history.diff(dim=1))
-        detail = self._in_steps(last - self._smooth(last))
+        detail = self._in_steps(last - smooth(last.flatten(1, 2), self.padding).view_as(last))
         return stacked(torch.cat([changes, last, detail], dim=1), batch)
 
     def _in_steps(self, differences: Fields) -> Fields:
         return (differences / self.delta_std).clamp(-STEEPEST, STEEPEST)
 
-    def _smooth(self, states: Tensor) -> Tensor:
-        """The mean of 3 x 3 points; beyond a bounded edge the field is mirrored."""
-        fields = states.flatten(1, 2)
-        for dim, mode in self.padding.axes:
-            fields = extend(fields, 1, 1, dim=dim, mode="circular" if mode == "circular" else "reflect")
-        return functional.avg_pool2d(fields, 3, stride=1).view_as(states)
+
+def smooth(fields: Tensor, padding: Padding) -> Tensor:
+    """The mean of 3 x 3 points of (B, channels, H, W); beyond a bounded edge the field is mirrored."""
+    for dim, mode in padding.axes:
+        fields = extend(fields, 1, 1, dim=dim, mode="circular" if mode == "circular" else "reflect")
+    return functional.avg_pool2d(fields, 3, stride=1)
 
 
 def stacked(states: Fields, batch: Batch) -> Tensor:
