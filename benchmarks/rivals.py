@@ -140,8 +140,9 @@ class World:
             wml("prepare", "synthetic", "--output", path)
         dataset, experiment = open_dataset(path), parse(Experiment, SETTINGS)
         lineage = lineage_of(dataset)
+        normaliser = Normaliser(dataset.variables, dataset.packings, dataset.statistics).to(device)
         around = {
-            "normaliser": Normaliser(dataset.variables, dataset.packings, dataset.statistics).to(device),
+            "normaliser": normaliser,
             "known": KnownFields(dataset, device),
             "batch": BATCH,
             "seed": 0,
@@ -153,7 +154,7 @@ class World:
             shape=lineage.model_shape(experiment),
             loader=Loader(dataset, "train", experiment.data, **around),
             held_out=tuple(held_out.cases(cases[first : first + BATCH]) for first in range(0, len(cases), BATCH)),
-            loss=build_loss(experiment, dataset).to(device),
+            loss=build_loss(experiment, dataset, normaliser).to(device),
         )
 
 

@@ -58,7 +58,8 @@ def test_batches_are_those_of_the_cpu_and_lie_on_the_gpu(small_dataset: Path) ->
 def gradients(run: Run, data: Path, batch: Batch, device: torch.device) -> tuple[float, dict[str, torch.Tensor]]:
     """Loss and gradients of a training step."""
     model: Any = run.load_model().to(device).train()
-    loss = build_loss(run.experiment, open_dataset(data)).to(device)
+    dataset = open_dataset(data)
+    loss = build_loss(run.experiment, dataset, run.normaliser(dataset.packings).to(device)).to(device)
     here = batch.map(lambda tensor: tensor.to(device))
     value = follow(model, here, loss, horizon=1, lead=1, bounded=lambda states: states)
     value.backward()

@@ -10,7 +10,7 @@ import pytest
 import torch
 import xarray as xr
 from scores.probability import crps_for_ensemble
-from torch import Tensor
+from torch import Tensor, nn
 
 from weatherml.config import parse
 from weatherml.errors import ConfigError
@@ -117,6 +117,37 @@ def test_spectral_by_hand() -> None:
     # two members alike: no spread. In space |4| / 4 points = 1; orthonormal waves 2, 2, 2, 2 with imaginary parts 0:
     # their mean over real and imaginary parts is 1, and half of that is added
     assert loss(torch.cat([point, point]), 0 * point, mask).item() == pytest.approx(1 + 0.5 * 1)
+
+
+class Cubed(nn.Module):
+    """Physical units of which the second variable is learnt as a root."""
+
+    def forward(self, fields: Tensor) -> Tensor:
+        return torch.stack([0 * fields[..., 0, :, :], fields[..., 1, :, :] ** 3], dim=-3)
+
+
+def test_the_physical_term_by_hand() -> None:
+    two = torch.ones(2)
+    weights = Weights(scale=2 * two, variable=two, rows=torch.ones(GRID[0]), physical=Cubed)
+    truth = torch.full((1, 1, 2, *GRID), 2.0)
+    mask = torch.ones_like(truth, dtype=torch.bool)
+    mask[..., 0] = False
+    members = torch.where(mask, torch.tensor([1.0, 3.0]).view(2, 1, 1, 1, 1), torch.nan)
+    plain, more = (
+        parse(LOSSES["crps"], {"fair": 0.0, "spectral": 0.0, "physical": w}).build(weights) for w in (0, 0.5)
+    )
+    # cubes 1 and 27 against 8: mean |x - y| = (7 + 19) / 2 = 13, |x - x'| / 4 = 6.5; of two variables one has it
+    added = more(members, truth, mask) - plain(members, truth, mask)
+    assert added.item() == pytest.approx(0.5 * (13 - 6.5) / 2)
+    assert plain.contributions()[0] == more.contributions()[0]  # the first variable is learnt in its units
+
+
+def test_without_physical_units_the_physical_term_is_none() -> None:
+    members, truth, mask = make_fields(2)
+    weights = Weights(scale=torch.ones(2), variable=torch.ones(2), rows=torch.ones(GRID[0]))
+    losses = [parse(LOSSES["crps"], {"spectral": 0.0, "physical": weight}).build(weights) for weight in (0.0, 1.0)]
+    first, second = (loss(rows(members), truth, mask) for loss in losses)
+    assert first == second
 
 
 def test_scales_by_hand() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch.testing import assert_close
 
 from weatherml.fields import Batch, Shape
-from weatherml.models.prediction import Change
+from weatherml.models.prediction import FOLDS, Change
 from weatherml.nn.padding import Padding
 
 C, L, SIZE = 3, 2, 6
@@ -81,6 +83,25 @@ def test_what_is_carried_decays_where_it_arrives(change: Change, batch: Batch, o
     assert_close(state[:, :third], moved[:, :third], atol=1e-5, rtol=0)
 
 
+def test_a_change_is_multiplied_where_what_is_carried_arrives(
+    change: Change, batch: Batch, output: torch.Tensor
+) -> None:
+    assert change.growth is not None
+    weights = dict(change.growth.named_parameters())
+    growth, second = 0.7, 1
+    with torch.no_grad():
+        for weight in weights.values():
+            torch.nn.init.zeros_(weight)
+        weights["2.bias"][second] = growth  # of the first lead's second variable
+    output[:, second] = 1.0
+    expected = batch.history[:, 0, second] + math.exp(growth) * 0.2
+    assert_close(change(batch, output)[:, 0, second], expected, atol=1e-5, rtol=0)
+    with torch.no_grad():
+        weights["2.bias"][second] = -100.0  # no change is lost for good
+    expected = batch.history[:, 0, second] + math.exp(-FOLDS) * 0.2
+    assert_close(change(batch, output)[:, 0, second], expected, atol=1e-5, rtol=0)
+
+
 def test_features_of_the_network_reach_where_it_arrives(change: Change, batch: Batch, output: torch.Tensor) -> None:
     assert change.arrival is not None
     with torch.no_grad():
@@ -93,4 +114,5 @@ def test_features_of_the_network_reach_where_it_arrives(change: Change, batch: B
 def test_without_advection_there_is_nothing_to_arrive() -> None:
     plain = Change(SHAPE)
     assert plain.arrival is None
+    assert plain.growth is None
     assert plain.outputs == L * C

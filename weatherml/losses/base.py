@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,11 +27,14 @@ class Weights:
             units, so that slow and fast variables count alike.
         variable: (C,), the user's weights, mean 1.
         rows: (H,), area weights, mean 1: cos(latitude) on latitude-longitude grids.
+        physical: makes what brings (B, L, C, H, W) normalised fields to physical units, each over its one-step change,
+            and to 0 where a variable is learnt in them; None where that is not known.
     """
 
     scale: Tensor
     variable: Tensor
     rows: Tensor
+    physical: Callable[[], nn.Module] | None = None
 
 
 class LossConfig(Config, ABC):

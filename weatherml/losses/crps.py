@@ -1,4 +1,4 @@
-"""The almost fair CRPS of a few members, in space and in the spectrum."""
+"""The almost fair CRPS of a few members: of points, of scales, of the spectrum and in physical units."""
 
 from __future__ import annotations
 
@@ -23,19 +23,27 @@ class CRPSLoss(LossModule):
     point its spread. The spectral term is the same score of the real and imaginary parts of the orthonormal FFT, where
     the few large waves hardly weigh; that of scales has a score for each octave. Nor does a score of each variable see
     how they hang together, so the octaves are of mixtures of two, another pair and another angle at every call: the
-    CRPS of all directions is the energy score (Székely & Rizzo 2013).
+    CRPS of all directions is the energy score (Székely & Rizzo 2013). Of a logarithm the few highest values hardly
+    weigh, by which the variable is judged in its units: the physical term is the score there.
     """
 
-    def __init__(self, weights: Weights, *, members: int, fair: float, spectral: float, scales: float) -> None:
+    def __init__(
+        self, weights: Weights, *, members: int, fair: float, spectral: float, scales: float, physical: float
+    ) -> None:
         super().__init__(weights)
         self.members, self.fair, self.spectral, self.scales = members, fair, spectral, scales
+        self.physical = physical
+        self.units = weights.physical() if physical and weights.physical else None
 
     def parts(self, prediction: Fields, target: Fields, mask: Tensor) -> Tensor:
         """(C,) shares in the score of (B * M, L, C, H, W) against (B, L, C, H, W)."""
         members = precise(prediction).view(len(target), -1, *target.shape[1:]).unbind(1)
-        fields = [torch.where(mask, member, 0.0) / self.scale for member in (*members, precise(target))]
+        normalised = [torch.where(mask, member, 0.0) for member in (*members, precise(target))]
+        fields = [each / self.scale for each in normalised]
         weight = self.weight(mask)
         total = self._score(fields, weight)
+        if self.units is not None:
+            total = total + self.physical * self._score([self.units(each) for each in normalised], weight)
         if self.scales:
             total = total + self.scales * self._of_scales(_mixed(fields), weight)
         return total + self.spectral * self._of_waves(fields, mask) if self.spectral else total
@@ -103,6 +111,7 @@ class CRPS(LossConfig):
         spectral: weight of the spectral term.
         scales: weight of the sum of the scores of each octave, means over blocks of 1, 2, 4, ... points less those
             over blocks twice as wide, of mixtures of two variables; each counts half of the one before.
+        physical: weight of the score in physical units, of the variables that are learnt as logarithms.
     """
 
     compares_members: ClassVar[bool] = True
@@ -111,7 +120,9 @@ class CRPS(LossConfig):
     fair: float = Field(0.99, ge=0, le=1)
     spectral: NonNegativeFloat = 0.3
     scales: NonNegativeFloat = 0.0
+    physical: NonNegativeFloat = 0.0
 
     def build(self, weights: Weights) -> LossModule:
         """The loss with these weights."""
-        return CRPSLoss(weights, members=self.members, fair=self.fair, spectral=self.spectral, scales=self.scales)
+        terms = {"spectral": self.spectral, "scales": self.scales, "physical": self.physical}
+        return CRPSLoss(weights, members=self.members, fair=self.fair, **terms)

@@ -14,6 +14,9 @@ from weatherml.nn.blocks import Activated, Conv
 from weatherml.nn.inputs import StackedInputs
 from weatherml.nn.padding import Padding
 
+FOLDS = 2.0
+"""A change is multiplied by e to at most this power where it arrives, and to no less than minus this."""
+
 
 class Change(nn.Module):
     """From a network's output to the next states: x + scale * f, L steps from the same x.
@@ -21,8 +24,9 @@ class Change(nn.Module):
     With advection, x is first carried by flows that the network gives too, one of all variables and beside it what
     each departs from it: what merely moves need not be drawn anew point by point, and what one variable shows of the
     flow the others need not find for themselves. What happens to it on the way, its growth and decay, is a matter of
-    the place where it arrives: a few convolutions there read it, and features from the network, and add to f. An
-    output of zero is persistence at first.
+    the place where it arrives: a few convolutions there read it, and features from the network, and add to f. Others
+    read it alone and multiply f, since a change, and how far it is known, grows with what is there. An output of zero
+    is persistence at first.
 
     Args:
         shape: the data's.
@@ -44,7 +48,8 @@ class Change(nn.Module):
         self.padding, self.advection = padding or Padding(), advection
         fields = shape.lead * shape.channels
         self.outputs = fields + (2 * shape.lead + 2 * fields + features if advection else 0)
-        self.arrival = self._arrival(fields, features) if advection else None
+        self.arrival = self._convolutions(fields + features, fields, 2 * features) if advection else None
+        self.growth = self._convolutions(fields, fields, 2 * features) if advection else None
         self.register_buffer("scale", change_scale(shape), persistent=False)
 
     def forward(self, batch: Batch, output: Tensor) -> Fields:
@@ -52,19 +57,20 @@ class Change(nn.Module):
         last, fields = batch.history[:, -1:].float(), output.float()
         L, C = self.scale.shape[:2]
         size = (len(fields), L, C, *fields.shape[-2:])
-        if self.arrival is not None:
+        if self.arrival is not None and self.growth is not None:
             ends = [L * C, L * C + 2 * L, 3 * L * C + 2 * L]
             fields, common, departures, features = fields.tensor_split(ends, dim=1)
             flow = common.reshape(-1, L, 1, 2, *size[-2:]) + departures.reshape(-1, L, C, 2, *size[-2:])
             last = carry(last.expand(size).flatten(0, 2), self.advection * flow.flatten(0, 2), self.padding).view(size)
-            fields = fields + self.arrival(torch.cat([last.flatten(1, 2), features], dim=1))
+            arrived = last.flatten(1, 2)
+            growth = self.growth(arrived).float().clamp(-FOLDS, FOLDS).exp()
+            fields = growth * fields + self.arrival(torch.cat([arrived, features], dim=1))
         return last + self.scale * fields.reshape(size)
 
-    def _arrival(self, fields: int, features: int) -> nn.Module:
-        """From what is carried, and features, to what that adds to f; 0 at first."""
-        wide, padding = 2 * features, self.padding
-        inward = Conv(fields + features, wide, padding=padding)
-        return Activated(inward, nn.SiLU(), Conv(wide, fields, padding=padding, zero=True))
+    def _convolutions(self, inputs: int, outputs: int, width: int) -> nn.Module:
+        """Two, 0 at first."""
+        inward = Conv(inputs, width, padding=self.padding)
+        return Activated(inward, nn.SiLU(), Conv(width, outputs, padding=self.padding, zero=True))
 
 
 class DirectModel(Model):

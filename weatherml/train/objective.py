@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from weatherml.data.physical import physical_units
 from weatherml.data.store import Dataset
-from weatherml.data.transforms import delta_scale
+from weatherml.data.transforms import Normaliser, delta_scale
 from weatherml.errors import ConfigError
 from weatherml.fields import Batch, Fields
 from weatherml.losses.base import LossModule, Weights
@@ -22,7 +23,7 @@ from weatherml.run.experiment import Experiment, TrainConfig
 from weatherml.run.stepping import advance
 
 
-def build_loss(experiment: Experiment, dataset: Dataset) -> LossModule:
+def build_loss(experiment: Experiment, dataset: Dataset, normaliser: Normaliser) -> LossModule:
     """The experiment's loss, weighted by one-step change, variable and area.
 
     Raises:
@@ -34,9 +35,13 @@ def build_loss(experiment: Experiment, dataset: Dataset) -> LossModule:
     named = torch.tensor([experiment.variable_weights.get(name, 1.0) for name in dataset.names])
     rows = torch.as_tensor(dataset.grid.row_weights, dtype=torch.float32)
     rows = rows[: experiment.data.crop[0]] if experiment.data.crop else rows
-    loss = experiment.loss.build(
-        Weights(scale=torch.tensor(delta_scale(dataset.statistics)), variable=named / named.mean(), rows=rows)
+    weights = Weights(
+        scale=torch.tensor(delta_scale(dataset.statistics)),
+        variable=named / named.mean(),
+        rows=rows,
+        physical=partial(physical_units, dataset, normaliser),
     )
+    loss = experiment.loss.build(weights)
     set_checkpointing(loss, experiment.train.checkpointing)
     return loss
 

@@ -111,7 +111,7 @@ def _forecast(run: Run, dataset: Dataset, device: torch.device) -> Supply:
     generative, config, fit = type(experiment.model).generative, train.validation, train.calibration
     return Supply(
         loader=Loader(dataset, "train", data, normaliser=normaliser, known=known, batch=train.batch, seed=train.seed),
-        loss=build_loss(experiment, dataset).to(device),
+        loss=build_loss(experiment, dataset, normaliser).to(device),
         bounded=normaliser.bounded,
         validate=validator(config.cases, config.lead_steps, config.members if generative else 1),
         calibrator=validator(fit.cases, fit.lead_steps, fit.members) if generative and fit.cases else None,

@@ -146,7 +146,9 @@ def autocast(precision: Precision, device: str = "cpu") -> torch.autocast:
 def unit_weights(shape: Shape) -> Weights:
     """A loss's weights of the right shapes."""
     scale = torch.tensor(shape.delta_std)
-    return Weights(scale=scale, variable=torch.ones_like(scale), rows=torch.ones(shape.height))
+    return Weights(
+        scale=scale, variable=torch.ones_like(scale), rows=torch.ones(shape.height), physical=torch.nn.Softplus
+    )
 
 
 def made_batch(shape: Shape, cases: int, *, device: str = "cpu") -> Batch:
