@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -70,6 +71,18 @@ def test_views_are_as_many_as_they_say(fine: bool, wide: tuple[int, ...]) -> Non
     torch.testing.assert_close(found[0], noise / math.sqrt(5))
     added = views.filtered(found, torch.randn(3, 8, 1, 1))
     assert torch.equal(torch.as_tensor(added), torch.zeros_like(noise) if fine else torch.tensor(0.0))
+
+
+def test_of_variables_with_ties_there_is_neither_detail_nor_filter() -> None:
+    tied = replace(SHAPE, tied=(False, True))
+    views = NoisyViews(tied, fine=True, wide=(), vector=8, padding=ROUND)
+    assert views.filters is not None
+    torch.nn.init.normal_(views.filters.mix.weight)
+    level, noise = noise_at(2.0, (3, 4, 16, 16))  # of two leads
+    found = views(noise, level)
+    for each in (found[1], torch.as_tensor(views.filtered(found, torch.randn(3, 8, 1, 1)))):
+        assert each[:, 1::2].eq(0).all()
+        assert each[:, 0::2].ne(0).any()
 
 
 def test_filters_are_linear_at_each_level_and_differ_between_levels() -> None:

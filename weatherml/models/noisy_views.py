@@ -26,6 +26,9 @@ FILTERS, SIDE = 4, 5
 class NoisyViews(nn.Module):
     """Views of noisy y, each (B, L*C, H, W) and of about unit variance at every level.
 
+    Where ties are, next to the first shower, a field is not smooth: of variables with ties the detail is 0, and no
+    filter takes from them.
+
     Args:
         shape: the data's.
         wide: sides of blocks, in points, over which means are taken.
@@ -37,22 +40,28 @@ class NoisyViews(nn.Module):
         channels: of all views.
     """
 
+    untied: Tensor
+
     def __init__(self, shape: Shape, *, wide: Sequence[int], fine: bool, vector: int, padding: Padding) -> None:
         super().__init__()
         fields = shape.lead * shape.channels
         self.wide, self.padding = tuple(wide), padding
         self.channels = (1 + fine + len(self.wide)) * fields
+        untied = torch.tensor([not tied for tied in shape.tied or (False,) * shape.channels])
+        self.register_buffer("untied", untied.float().repeat(shape.lead).view(-1, 1, 1), persistent=False)
         self.filters = LevelFilters(fields, vector=vector, padding=padding) if fine else None
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> list[Tensor]:
         """The views of y, (B, L*C, H, W), at levels (B, 1, 1, 1)."""
         whole = noisy * (1 + sigma.square()).rsqrt()
-        fine = [] if self.filters is None else [fine_detail(noisy, sigma, self.padding)]
+        fine = [] if self.filters is None else [self.untied * fine_detail(noisy, sigma, self.padding)]
         return [whole, *fine, *wide_means(noisy, sigma, self.wide)]
 
     def filtered(self, views: Sequence[Tensor], level: Tensor) -> Tensor | float:
         """What the filters add to a network's output, (B, L*C, H, W) in float32."""
-        return 0.0 if self.filters is None else self.filters(torch.cat([*views[:2]], dim=1), level).float()
+        return (
+            0.0 if self.filters is None else self.untied * self.filters(torch.cat([*views[:2]], dim=1), level).float()
+        )
 
 
 class LevelFilters(nn.Module):
