@@ -72,7 +72,7 @@ class TrainConfig(Config):
     Attributes:
         steps: optimizer steps.
         epochs: passes over the training windows; where given, they decide instead of steps.
-        minutes: length by the clock, which decides instead of steps and epochs: the pace of the first steps fixes the
+        minutes: length by the clock, which decides instead of steps and epochs: the pace sets the
             number of steps, so a faster machine trains more; what comes after training takes its time on top.
         batch: cases in a microbatch.
         accumulate: microbatches in an optimizer step; the effective batch is batch * accumulate.

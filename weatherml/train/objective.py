@@ -63,6 +63,11 @@ def mean_work(config: TrainConfig) -> float:
     return longer / calls(2) if share == 1 else 1 + share * (longer - 1)
 
 
+def alike(config: TrainConfig) -> float:
+    """The share of the run, from its begin on, whose steps follow the model as far as the first does."""
+    return 1.0 if config.horizon == 1 else 1 - config.horizon_share
+
+
 def _work(calls: int, *, pushforward: bool) -> float:
     """The work of a loss over some calls, of one call's: a backward pass is reckoned as two forward passes."""
     return (calls + 2) / 3 if pushforward else (4 * calls - 1) / 3  # all but the last are computed twice

@@ -28,7 +28,7 @@ class Progress:
 
     Attributes:
         steps: of the whole run.
-        paced: whether `steps` is final; a run by the clock learns its own.
+        paced: whether `steps` is known; a run by the clock learns its own, and goes on with it when it is resumed.
         step: done.
         best: the best validation score so far.
         stale: validations since.

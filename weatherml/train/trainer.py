@@ -28,7 +28,7 @@ from weatherml.signals import StopRequest, stop_request
 from weatherml.train.calibration import calibrate
 from weatherml.train.fitting import fit
 from weatherml.train.learner import Learner
-from weatherml.train.objective import horizon_at, mean_work, total_steps
+from weatherml.train.objective import alike, horizon_at, mean_work, total_steps
 from weatherml.train.optimizer import learning_rate
 from weatherml.train.processes import build_fabric
 from weatherml.train.record import NoRecord, Progress, Record
@@ -167,7 +167,7 @@ class Trainer:
     def stretch(self, stop: StopRequest) -> None:
         """Train with batches read ahead, to the end or to where training must begin again from a state before."""
         minutes = None if self.progress.paced else self.config.minutes
-        pace = Pace(minutes, self.progress.step, average=mean_work(self.config))
+        pace = Pace(minutes, self.progress.step, average=mean_work(self.config), alike=alike(self.config))
         numbers = (n for step in count(self.progress.step) for n, _ in self.share.microbatches(step))
         with closing(prefetched(self.supply.loader.load, numbers)) as batches:
             while not self.done():
@@ -240,14 +240,15 @@ class Trainer:
         )
 
     def keep_pace(self, pace: Pace) -> None:
-        """Fix the number of steps of a run by the clock, once its pace is known."""
-        if not pace.asks(self.progress.step):
+        """Set the number of steps of a run by the clock, once its pace is known and whenever it has changed."""
+        if not pace.asks(self.progress.step, self.progress.steps):
             return
         steps = self.fabric.broadcast(pace.steps(self.progress.step))
         if steps is not None:
+            level = logging.DEBUG if self.progress.paced else logging.INFO
+            logger.log(level, "%g minutes are %d steps here", self.config.minutes, steps)
             self.progress.steps, self.progress.paced = steps, True
             self.record.status(steps=steps)
-            logger.info("%g minutes are %d steps here", self.config.minutes, steps)
 
     def watch(self, stop: StopRequest) -> None:
         """Metrics, validation, the display, and the GPU's cache."""

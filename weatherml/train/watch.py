@@ -150,37 +150,42 @@ class Meetings:
 
 
 class Pace:
-    """Turns a length in minutes into a number of steps, once, from the pace of the first ones.
+    """Turns a length in minutes into a number of steps, from the pace of the first ones, and again as that changes.
+
+    A machine has no constant pace: other work comes and goes, and a processor that was idle is swift at first.
 
     Args:
         minutes: the length; None where the number of steps is known.
         step: the number of steps already done.
         average: what a step takes on average over the run, in units of one of the first.
+        alike: the share of the run, from its begin on, in which a step takes as long as one of the first.
     """
 
     SKIPPED, MEASURED = 10, 30
-    """The first steps compile, allocate and fill caches."""
+    """The first steps compile, allocate and fill caches. The next are measured, then as many again as were."""
 
-    def __init__(self, minutes: float | None, step: int, *, average: float = 1.0) -> None:
-        self.minutes, self.average = minutes, average
+    def __init__(self, minutes: float | None, step: int, *, average: float = 1.0, alike: float = 1.0) -> None:
+        self.minutes, self.average, self.alike = minutes, average, alike
         self.began, self.ends = step + self.SKIPPED, step + self.SKIPPED + self.MEASURED
-        self.started = self.settled = time.monotonic()
+        self.mark, self.next = step, self.began
+        self.started = self.marked = time.monotonic()
 
-    def asks(self, step: int) -> bool:
-        """Whether `steps` is to be called now."""
-        return self.minutes is not None and step in (self.began, self.ends)
+    def asks(self, step: int, steps: int) -> bool:
+        """Whether `steps` is to be called now, in a run of `steps` steps as far as is known."""
+        early = step <= self.ends or step <= self.alike * steps
+        return self.minutes is not None and step == self.next and early
 
     def steps(self, step: int) -> int | None:
-        """The number of steps of the run, when `step` steps have just shown it; else None."""
-        if not self.asks(step):
-            return None
+        """The number of steps of the run; None where measuring only begins. To be called when it `asks`."""
         assert self.minutes is not None
         now = time.monotonic()
+        measured, took = step - self.mark, now - self.marked
+        self.mark, self.marked = step, now
+        self.next = self.ends if step == self.began else 2 * step - self.began
         if step == self.began:
-            self.settled = now
             return None
-        left = self.minutes * 60 - (now - self.started)
-        return step + max(1, int(left * self.MEASURED / (now - self.settled) / self.average))
+        left = (self.minutes * 60 - (now - self.started)) * measured / took
+        return max(step + 1, int((step + left) / self.average))
 
 
 def peak_memory(device: torch.device) -> int:
