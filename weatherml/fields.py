@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 Fields: TypeAlias = Tensor
@@ -80,6 +81,12 @@ class Shape:
     tied: tuple[bool, ...] = ()
     names: tuple[str, ...] = ()
     targets: int | None = None
+
+    @property
+    def untied(self) -> Tensor:
+        """(L*C, 1, 1): 1 for variables without ties, 0 for those with."""
+        tied = torch.tensor((self.tied or (False,) * self.channels) * self.lead)
+        return (~tied).float().view(-1, 1, 1)
 
     @property
     def predicted(self) -> int:

@@ -242,6 +242,17 @@ def test_prefetching_reads_ahead_and_waits_in_turn(dataset: Dataset) -> None:
     assert list(prefetched(load, range(5), threads=2)) == list(range(5))
 
 
+def test_readers_take_no_cores_from_the_step() -> None:
+    """A reader works alone, and the caller with as many threads as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert set(prefetched(lambda _: torch.get_num_threads(), range(4))) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, MemoryError])
 def test_a_thread_that_dies_is_heard_of_in_its_turn(error: type[BaseException]) -> None:
     def load(number: int) -> int:

@@ -171,10 +171,15 @@ def assemble(
 def prefetched(load: Callable[[int], Item], numbers: Iterable[int], *, threads: int = READERS) -> Generator[Item]:
     """`load(n)` for each number, in order, read by threads while the last batch is computed on.
 
+    A reader's tensors are its own work: with a team of OpenMP's for each reader there would be more threads than cores,
+    all of them would sleep between any two operations, and a step on two cores would take twice as long.
+
     As many batches as threads are ahead. What a thread raises is raised here when its turn comes; then, and when the
     generator is closed, what has not begun is dropped and what has is waited for.
     """
-    pool, waiting = ThreadPoolExecutor(threads, thread_name_prefix="loader"), deque[Future[Item]]()
+    torch.get_num_threads()  # settles the caller's before a reader sets its own
+    pool = ThreadPoolExecutor(threads, "loader", initializer=torch.set_num_threads, initargs=(1,))
+    waiting = deque[Future[Item]]()
     try:
         for number in numbers:
             waiting.append(pool.submit(load, number))

@@ -9,10 +9,11 @@ from pydantic import PositiveInt
 from torch import nn
 
 from weatherml.fields import Batch, Fields, Noise, Shape
-from weatherml.models.base import MODELS, GenerativeModel, Model, free_noise
+from weatherml.models.base import MODELS, GenerativeModel, Model, edges, free_noise
 from weatherml.models.prediction import Change
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import NoiseMaps, NormKind
+from weatherml.nn.gaussian import GaussianFields
 from weatherml.tasks import Task
 
 
@@ -23,17 +24,19 @@ class CRPSModel(GenerativeModel):
     for all points; maps give every place its own, so that the domain may be of any size and cut into tiles.
     """
 
-    def __init__(self, network: nn.Module, change: Change, *, inputs: nn.Module, noise_channels: int) -> None:
+    def __init__(
+        self, network: nn.Module, change: Change, *, inputs: nn.Module, noise_channels: int, gaussian: nn.Module
+    ) -> None:
         super().__init__(temperatures=1)
         self.network, self.change, self.inputs = network, change, inputs
-        self.noise_channels = noise_channels
+        self.noise_channels, self.gaussian = noise_channels, gaussian
 
     def step(self, batch: Batch, noise: Noise | None = None) -> Fields:
         """A sample, (B, L, C, H, W)."""
         draw = noise or free_noise(batch.history)
         inputs = self.inputs(batch)
         maps = self.temperature * draw((len(inputs), self.noise_channels, *inputs.shape[-2:]))
-        states: Fields = self.change(batch, self.network(inputs, maps))
+        states: Fields = self.change(batch, self.network(inputs, maps), self.gaussian(maps))
         return states
 
 
@@ -67,4 +70,8 @@ class CRPS(UNet):
         """The model for data of `shape`."""
         change, noise = self.change(shape), partial(NoiseMaps, maps=self.noise_channels)
         network = self.network(shape, outputs=change.outputs, zero=True, condition=noise)
-        return CRPSModel(network, change, inputs=self.inputs(shape), noise_channels=self.noise_channels)
+        padding = edges(self.padding, shape)
+        gaussian = GaussianFields(self.noise_channels, shape, levels=self.depth + 1, padding=padding)
+        return CRPSModel(
+            network, change, inputs=self.inputs(shape), noise_channels=self.noise_channels, gaussian=gaussian
+        )

@@ -42,8 +42,7 @@ class LocalSpread(nn.Module):
             nn.SiLU(),
             Conv(WIDTH, fields, padding=padding, zero=True),
         )
-        tied = torch.tensor(shape.tied or (False,) * shape.channels)
-        self.register_buffer("untied", (~tied).float().view(-1, 1, 1), persistent=False)
+        self.register_buffer("untied", shape.untied, persistent=False)
 
     def forward(self, forecast: Fields, inputs: Tensor) -> Fields:
         """(B, L, C, H, W) in float32; 1 before training.
@@ -53,7 +52,7 @@ class LocalSpread(nn.Module):
             inputs: (B, inputs.channels, H, W).
         """
         read: Tensor = self.network(torch.cat([forecast.detach().flatten(1, 2), inputs], dim=1))
-        return (math.log(FOLD) * self.untied * read.float().view(forecast.shape).tanh()).exp()
+        return (math.log(FOLD) * self.untied * read.float().tanh()).exp().view(forecast.shape)
 
 
 def normal_surprise(error: Fields, spread: Fields, counts: Tensor) -> Tensor:

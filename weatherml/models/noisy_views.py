@@ -47,8 +47,7 @@ class NoisyViews(nn.Module):
         fields = shape.lead * shape.channels
         self.wide, self.padding = tuple(wide), padding
         self.channels = (1 + fine + len(self.wide)) * fields
-        untied = torch.tensor([not tied for tied in shape.tied or (False,) * shape.channels])
-        self.register_buffer("untied", untied.float().repeat(shape.lead).view(-1, 1, 1), persistent=False)
+        self.register_buffer("untied", shape.untied, persistent=False)
         self.filters = LevelFilters(fields, vector=vector, padding=padding) if fine else None
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> list[Tensor]:

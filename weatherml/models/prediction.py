@@ -52,8 +52,14 @@ class Change(nn.Module):
         self.growth = self._convolutions(fields, fields, 2 * features) if advection else None
         self.register_buffer("scale", change_scale(shape), persistent=False)
 
-    def forward(self, batch: Batch, output: Tensor) -> Fields:
-        """The states at the batch's valid times, (B, L, C, H, W); in float32 also under autocast."""
+    def forward(self, batch: Batch, output: Tensor, beside: Tensor | float = 0.0) -> Fields:
+        """The states at the batch's valid times, (B, L, C, H, W); in float32 also under autocast.
+
+        Args:
+            batch: what is known.
+            output: the network's, (B, outputs, H, W).
+            beside: is added to f, (B, L*C, H, W).
+        """
         last, fields = batch.history[:, -1:].float(), output.float()
         L, C = self.scale.shape[:2]
         size = (len(fields), L, C, *fields.shape[-2:])
@@ -64,7 +70,9 @@ class Change(nn.Module):
             last = carry(last.expand(size).flatten(0, 2), self.advection * flow.flatten(0, 2), self.padding).view(size)
             arrived = last.flatten(1, 2)
             growth = self.growth(arrived).float().clamp(-FOLDS, FOLDS).exp()
-            fields = growth * fields + self.arrival(torch.cat([arrived, features], dim=1))
+            fields = growth * (fields + beside) + self.arrival(torch.cat([arrived, features], dim=1))
+        else:
+            fields = fields + beside
         return last + self.scale * fields.reshape(size)
 
     def _convolutions(self, inputs: int, outputs: int, width: int) -> nn.Module:
