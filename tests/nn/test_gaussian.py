@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from weatherml.fields import Shape
-from weatherml.nn.gaussian import GaussianFields, smoother
+from weatherml.nn.gaussian import GaussianFields, binomial
 from weatherml.nn.padding import Padding
 
 LEVELS = 4
@@ -29,7 +29,7 @@ def test_each_level_has_unit_variance() -> None:
     torch.manual_seed(0)
     field, std = torch.randn(64, 1, 128, 128), learnt().std
     for level in range(LEVELS):
-        field = smoother(field, 2**level, PERIODIC)
+        field = binomial(field, 2**level, PERIODIC)
         assert float(field.std() / std[level + 1]) == pytest.approx(1, abs=0.02)
 
 
@@ -58,5 +58,5 @@ def test_bfloat16_around_them_costs_no_detail() -> None:
 def test_a_grid_smaller_than_the_widest_filter(mode: str) -> None:
     fields = learnt(Padding.model_validate(mode))
     assert fields(torch.randn(1, 3, 5, 1)).shape == (1, 3, 5, 1)
-    constant = smoother(torch.ones(1, 1, 5, 7), 8, fields.padding)
+    constant = binomial(torch.ones(1, 1, 5, 7), 8, fields.padding)
     torch.testing.assert_close(constant, torch.ones(1, 1, 5, 7))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from weatherml.fields import Shape
 from weatherml.nn.blocks import Conv
@@ -32,7 +33,7 @@ class GaussianFields(nn.Module):
 
     def __init__(self, maps: int, shape: Shape, *, levels: int, padding: Padding) -> None:
         super().__init__()
-        self.levels, self.padding = levels, padding
+        self.padding = padding
         self.mix = Conv((levels + 1) * maps, shape.lead * shape.channels, 1, padding=padding, zero=True, bias=False)
         self.register_buffer("untied", shape.untied, persistent=False)
         self.register_buffer("std", torch.tensor(standard_deviations(levels)), persistent=False)
@@ -40,15 +41,15 @@ class GaussianFields(nn.Module):
     def forward(self, noise: Tensor) -> Tensor:
         """(B, L*C, H, W) from white noise of unit variance, (B, maps, H, W); in float32 also under autocast."""
         with torch.autocast(noise.device.type, enabled=False):
-            smoothed = [noise.float()]
-            for level in range(self.levels):
-                smoothed.append(smoother(smoothed[-1], 2**level, self.padding))
-            scaled = [field / std for field, std in zip(smoothed, self.std, strict=True)]
-            drawn: Tensor = self.untied * self.mix(torch.cat(scaled, dim=1))
-        return drawn
+            field, kernels = noise.float(), self.mix.weight.float().chunk(len(self.std), dim=1)
+            drawn = functional.conv2d(field, kernels[0])
+            for level, kernel in enumerate(kernels[1:]):
+                field = binomial(field, 2**level, self.padding)
+                drawn = drawn + functional.conv2d(field, kernel / self.std[level + 1])
+        return self.untied * drawn
 
 
-def smoother(fields: Tensor, stride: int, padding: Padding) -> Tensor:
+def binomial(fields: Tensor, stride: int, padding: Padding) -> Tensor:
     """(B, channels, H, W) smoothed by the binomial filter of three points, `stride` apart, along either axis."""
     for dim, mode in padding.axes:
         size = fields.shape[dim]
