@@ -120,7 +120,9 @@ def score(
         law, futures = np.split(drawn, [ATTAINABLE_MEMBERS], axis=1)
         truths = [came, *np.moveaxis(futures, 1, 0)]
         ours.append(statistics(mine, truths, (CRPS_, SPREAD, KNOWING)) | statistics(mine, [came], (RANKS,)))
-        limit.append(statistics(law, truths, (CRPS_,)) | statistics(law[:, :count], truths, (SPREAD, KNOWING)))
+        alike = law[:, :count]
+        of_alike = statistics(alike, truths, (SPREAD, KNOWING)) | statistics(alike, [came], (RANKS,))
+        limit.append(statistics(law, truths, (CRPS_,)) | of_alike)
         power.append([spectra(mine), spectra(law)])
     return ours, limit, np.sum(power, axis=0)
 
@@ -164,8 +166,6 @@ def total(parts: Iterable[Statistics]) -> Statistics:
 def report(names: list[str], steps: int, ours: list[Tally], limit: list[Tally], power: Array) -> dict[str, Any]:
     """What is printed: figures by variable at the first and the last lead, spread-skill at every lead."""
     mine, best = (metric_values(tallies, CRPS_) for tallies in (ours, limit))
-    diagram = RANKS.diagram(summed(ours, RANKS))
-    assert diagram is not None
     error_db = np.abs(10 * np.log10(power[0] / power[1])).max(-1)
     quotient = mine / best
     ends = [0, steps - 1]
@@ -182,7 +182,8 @@ def report(names: list[str], steps: int, ours: list[Tally], limit: list[Tally], 
         "its_standard_error": by_variable(standard_error(ours, limit), ends),
         "spread_skill": by_variable(metric_values(ours, SPREAD), range(steps)),
         "spread_skill_of_the_law": by_variable(metric_values(limit, SPREAD), range(steps)),
-        "rank_histogram_p": by_variable(diagram.arrays["p_value"], ends),
+        "rank_histogram_p": by_variable(flatness(ours), ends),
+        "rank_histogram_p_of_the_law": by_variable(flatness(limit), ends),
         "spectrum_error_db": by_variable(error_db, ends),
         "spread_error_correlation": by_variable(metric_values(ours, KNOWING), ends),
         "spread_error_correlation_of_the_law": by_variable(metric_values(limit, KNOWING), ends),
@@ -195,6 +196,13 @@ def report(names: list[str], steps: int, ours: list[Tally], limit: list[Tally], 
 def metric_values(tallies: Sequence[Tally], metric: Metric) -> Tensor:
     """(V L) the score of all cases."""
     return metric.value(summed(tallies, metric))
+
+
+def flatness(tallies: Sequence[Tally]) -> Array:
+    """(V L) the probability of a rank histogram no flatter, if members and truth are drawn alike."""
+    diagram = RANKS.diagram(summed(tallies, RANKS))
+    assert diagram is not None
+    return np.asarray(diagram.arrays["p_value"])
 
 
 def standard_error(ours: list[Tally], limit: list[Tally]) -> Tensor:
