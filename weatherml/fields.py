@@ -85,8 +85,8 @@ class Shape:
     @property
     def untied(self) -> Tensor:
         """(L*C, 1, 1): 1 for variables without ties, 0 for those with."""
-        tied = torch.tensor((self.tied or (False,) * self.channels) * self.lead)
-        return (~tied).float().view(-1, 1, 1)
+        tied = torch.tensor(self.tied or (False,) * self.channels)
+        return (~tied).float().repeat(self.lead).view(-1, 1, 1)
 
     @property
     def predicted(self) -> int:

@@ -13,7 +13,7 @@ from weatherml.models.base import MODELS, GenerativeModel, Model, edges, free_no
 from weatherml.models.prediction import Change
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import NoiseMaps, NormKind
-from weatherml.nn.gaussian import GaussianFields
+from weatherml.nn.gaussian_fields import GaussianFields
 from weatherml.tasks import Task
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from weatherml.fields import Shape
-from weatherml.nn.gaussian import GaussianFields, binomial
+from weatherml.nn.gaussian_fields import GaussianFields, binomial
 from weatherml.nn.padding import Padding
 
 LEVELS = 4
