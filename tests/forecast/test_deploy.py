@@ -95,7 +95,7 @@ def test_a_draw_of_a_single_pass_run(small_dataset: Path, tmp_path: Path) -> Non
     """Two leads in one call; the noise is an input, and calibration's temperature is inside."""
     dataset, indices = open_dataset(small_dataset), [5, 30]
     run = saved_run(tmp_path / "run", small_dataset, CRPS, loss="crps", data={"history": 2, "lead": 2})
-    Calibration(temperature=(1.5,), sampler=None, before={}, after={}).save(run.path)
+    Calibration(temperature=(1.5,) * 10, sampler=None, before={}, after={}).save(run.path)
     noise = MemberNoise(1, dataset.times[indices], np.array([0, 1]))
     step, told = loaded(export_program(run.path, tmp_path / "run.pt2"))
     drawn = noise.at(0)((2, 8, *dataset.grid.shape))[:, None]

@@ -92,17 +92,17 @@ class GenerativeModel(Model):
     """A model whose step is a draw from a distribution.
 
     Args:
-        temperatures: how many numbers multiply its noise: one, or one for each field that it draws.
+        fields: L*C, that it draws.
 
     Attributes:
-        temperature: (temperatures, 1, 1), what multiplies the noise; calibration fits it.
+        temperature: (fields, 1, 1), what multiplies the noise of each, or what is drawn; calibration fits it.
     """
 
     temperature: Tensor
 
-    def __init__(self, temperatures: int) -> None:
+    def __init__(self, fields: int) -> None:
         super().__init__()
-        self.register_buffer("temperature", torch.ones(temperatures, 1, 1), persistent=False)
+        self.register_buffer("temperature", torch.ones(fields, 1, 1), persistent=False)
 
     def forward(self, batch: Batch) -> Fields:
         """A sample with noise from torch's global random state, (B, L, C, H, W)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
+import torch
 from pydantic import PositiveInt
-from torch import nn
+from torch import Tensor, nn
 
 from weatherml.fields import Batch, Fields, Noise, Shape
 from weatherml.models.base import MODELS, GenerativeModel, Model, edges, free_noise
@@ -22,21 +23,30 @@ class CRPSModel(GenerativeModel):
 
     After FGN (Alet et al. 2025, arXiv 2506.10772) and CRPS-LAM (arXiv 2510.09484), whose noise is one vector
     for all points; maps give every place its own, so that the domain may be of any size and cut into tiles.
+
+    A variable's temperature is that of its Gaussian fields, which learn all of its spread; the network's noise has
+    the mean one of those without such fields, or of all where each has them.
     """
 
+    shares: Tensor
+
     def __init__(
-        self, network: nn.Module, change: Change, *, inputs: nn.Module, noise_channels: int, gaussian: nn.Module
+        self, network: nn.Module, change: Change, *, inputs: nn.Module, noise_channels: int, gaussian: GaussianFields
     ) -> None:
-        super().__init__(temperatures=1)
+        super().__init__(len(gaussian.untied))
         self.network, self.change, self.inputs = network, change, inputs
         self.noise_channels, self.gaussian = noise_channels, gaussian
+        without = 1 - gaussian.untied
+        shares = torch.where(without.sum() > 0, without, torch.ones_like(without))
+        self.register_buffer("shares", shares / shares.sum(), persistent=False)
 
     def step(self, batch: Batch, noise: Noise | None = None) -> Fields:
         """A sample, (B, L, C, H, W)."""
         draw = noise or free_noise(batch.history)
         inputs = self.inputs(batch)
-        maps = self.temperature * draw((len(inputs), self.noise_channels, *inputs.shape[-2:]))
-        states: Fields = self.change(batch, self.network(inputs, maps), self.gaussian(maps))
+        maps = draw((len(inputs), self.noise_channels, *inputs.shape[-2:]))
+        warmth = (self.temperature**self.shares).prod()
+        states: Fields = self.change(batch, self.network(inputs, warmth * maps), self.temperature * self.gaussian(maps))
         return states
 
 

@@ -90,7 +90,7 @@ class DiffusionModel(GenerativeModel):
         drop: float = 0.0,
         guidance: float = 1.0,
     ) -> None:
-        super().__init__(temperatures=shape.lead * shape.channels)
+        super().__init__(shape.lead * shape.channels)
         self.network, self.inputs, self.mean, self.encoder = network, inputs, mean, encoder
         self.views = views
         self.local = LocalSpread(shape, inputs, padding=padding or Padding()) if mean else None
@@ -153,12 +153,15 @@ class DiffusionModel(GenerativeModel):
         # where the base is the mean: an answer's constant, of few draws at such levels, becomes no drift of all members
         sign = 1.0 if self.mean is None else torch.where(draw((len(inputs), 1, 1, 1)) < 0, -1.0, 1.0)
         denoise = self._denoiser(self._features(inputs), sign)
+        # an error that is drawn is about 0, and multiplied as drawn: a network of warmer noise gives half of it back
+        warmth = self.temperature
+        noise_warmth, error_warmth = (warmth, 1.0) if self.mean is None else (1.0, warmth)
 
         def warm(shape: Sequence[int]) -> Tensor:
-            return self.temperature * draw(shape)
+            return noise_warmth * draw(shape)
 
-        start = self.descent[0] * warm((len(inputs), len(self.temperature), *inputs.shape[-2:]))
-        drawn = self.sampler.sample(denoise, start, self.descent, warm)
+        start = self.descent[0] * warm((len(inputs), len(warmth), *inputs.shape[-2:]))
+        drawn = error_warmth * self.sampler.sample(denoise, start, self.descent, warm)
         return base + self.scale * self.spread * self._local(base, inputs) * self._split(drawn)
 
     def diagnostics(self) -> dict[str, float]:

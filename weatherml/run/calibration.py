@@ -20,9 +20,9 @@ class Calibration:
     """A fit, valid for the sampler that it was made with.
 
     Attributes:
-        temperature: what the noise is multiplied by: one number, or one for each field that is drawn.
+        temperature: of each field that is drawn, see `GenerativeModel`.
         sampler: settings of the sampler; None where a sample is one network call.
-        before: spread-skill ratio by variable on the validation part, with the noise as it was trained.
+        before: spread-skill ratio by variable on the validation part, as it was learnt.
         after: the same with the temperature.
     """
 
