@@ -81,7 +81,7 @@ class CRPS(UNet):
         change, noise = self.change(shape), partial(NoiseMaps, maps=self.noise_channels)
         network = self.network(shape, outputs=change.outputs, zero=True, condition=noise)
         padding = edges(self.padding, shape)
-        gaussian = GaussianFields(self.noise_channels, shape, levels=self.depth + 1, padding=padding)
+        gaussian = GaussianFields(self.noise_channels, shape, levels=self.depth + 2, padding=padding)
         return CRPSModel(
             network, change, inputs=self.inputs(shape), noise_channels=self.noise_channels, gaussian=gaussian
         )

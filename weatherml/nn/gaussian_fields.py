@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,14 +14,17 @@ from weatherml.nn.blocks import Conv
 from weatherml.nn.padding import Padding, extend
 
 BINOMIAL = (0.25, 0.5, 0.25)
+GAIN = 5.0
+"""What a weight counts: a step of the optimizer is that much more of a field."""
 
 
 class GaussianFields(nn.Module):
-    """Sums of white noise and of what is left of it after smoothing over ever more points; nothing at first.
+    """Sums of white noise's details, from the finest to what is left of it after the last smoothing; nothing at first.
 
     The smoothing is an à-trous cascade of binomial filters (Shensa 1992, IEEE Trans. Signal Process. 40), at full
-    resolution, so that no grid of coarse points shows in a field. A network with activations must find linear
-    filters in pairs of its channels, and late.
+    resolution, so that no grid of coarse points shows in a field; a detail is what one of them takes away. A network
+    with activations must find linear filters in pairs of its channels, and late. So would the weights: of all that is
+    smoothed, since a band would be a small difference of large weights, and without the gain.
 
     Args:
         maps: of white noise.
@@ -41,11 +46,13 @@ class GaussianFields(nn.Module):
     def forward(self, noise: Tensor) -> Tensor:
         """(B, L*C, H, W) from white noise of unit variance, (B, maps, H, W); in float32 also under autocast."""
         with torch.autocast(noise.device.type, enabled=False):
-            field, kernels = noise.float(), self.mix.weight.float().chunk(len(self.std), dim=1)
-            drawn = functional.conv2d(field, kernels[0])
-            for level, kernel in enumerate(kernels[1:]):
-                field = binomial(field, 2**level, self.padding)
-                drawn = drawn + functional.conv2d(field, kernel / self.std[level + 1])
+            field, kernels = noise.float(), (GAIN * self.mix.weight.float()).chunk(len(self.std), dim=1)
+            drawn: Tensor | float = 0.0
+            for level, kernel in enumerate(kernels[:-1]):
+                smooth = binomial(field, 2**level, self.padding)
+                drawn = drawn + functional.conv2d(field - smooth, kernel / self.std[level])
+                field = smooth
+            drawn = drawn + functional.conv2d(field, kernels[-1] / self.std[-1])
         return self.untied * drawn
 
 
@@ -60,11 +67,15 @@ def binomial(fields: Tensor, stride: int, padding: Padding) -> Tensor:
 
 
 def standard_deviations(levels: int) -> list[float]:
-    """Of white noise of unit variance after none, one, two, ... levels of smoothing, far from edges."""
-    kernel, found = np.ones(1), [1.0]
+    """Of each level's detail of white noise of unit variance, and of what is left; far from edges."""
+    kernels = [np.ones(1)]
     for level in range(levels):
         step = np.zeros(2 * 2**level + 1)
         step[:: 2**level] = BINOMIAL
-        kernel = np.convolve(kernel, step)
-        found.append(float((kernel**2).sum()))  # of either axis the root
-    return found
+        kernels.append(np.convolve(kernels[-1], step))
+    details = [
+        np.pad(np.outer(fine, fine), (len(wide) - len(fine)) // 2) - np.outer(wide, wide)
+        for fine, wide in pairwise(kernels)
+    ]
+    left = np.outer(kernels[-1], kernels[-1])
+    return [float(np.sqrt((each**2).sum())) for each in (*details, left)]
