@@ -53,7 +53,7 @@ def test_an_ensemble_of_a_calibrated_bundle(small_dataset: Path) -> None:
     model = {"kind": "crps", "base_features": 8, "depth": 1, "blocks": 1}
     run = saved_run(Path("runs/a"), small_dataset, model, loss="crps")
     warm = forecast("ensemble", run.path, small_dataset, "--members", 2)
-    Calibration(temperature=(2.0,), sampler=None, before={}, after={}).save(run.path)
+    Calibration(temperature=(2.0,) * 5, sampler=None, before={}, after={}).save(run.path)
     ours = forecast("ensemble", run.path, small_dataset, "--members", 2)
     assert wml("export")[0] == 0
     theirs = forecast("ensemble", Path("exports/a.safetensors"), small_dataset, "--members", 2)
