@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import map_coordinates
 
 from weatherml.nn.advection import carry
 from weatherml.nn.padding import Padding
@@ -22,12 +24,22 @@ def test_whole_cells_on_a_torus_are_a_roll(y: int, x: int) -> None:
     torch.testing.assert_close(carry(fields, uniform(y, x, fields), AROUND), expected, atol=1e-5, rtol=0)
 
 
-def test_half_a_cell_is_interpolated_from_four() -> None:
-    """By Keys' kernel of -0.75, torch's."""
-    fields = torch.randn(1, 5, 6)
-    near, far = fields + fields.roll(1, dims=-1), fields.roll(-1, dims=-1) + fields.roll(2, dims=-1)
-    expected = (19 * near - 3 * far) / 32
-    torch.testing.assert_close(carry(fields, uniform(0, 0.5, fields), AROUND), expected, atol=1e-5, rtol=0)
+@pytest.mark.parametrize(("padding", "beyond"), [(AROUND, "grid-wrap"), (Padding(), "mirror")])
+def test_between_cells_is_scipys_cubic_spline(padding: Padding, beyond: str) -> None:
+    fields, flow = torch.randn(3, 9, 14), 3 * torch.randn(3, 2, 9, 14)
+    upstream = np.indices((9, 14)) - flow.double().numpy()
+    if beyond == "mirror":
+        upstream = np.clip(upstream, 0, np.array([8, 13])[:, None, None])
+    each = zip(fields.double().numpy(), upstream, strict=True)
+    expected = np.stack([map_coordinates(field, places, order=3, mode=beyond) for field, places in each])
+    torch.testing.assert_close(carry(fields, flow, padding), torch.from_numpy(expected).float(), atol=1e-4, rtol=0)
+
+
+def test_autocast_changes_nothing() -> None:
+    fields, flow = torch.randn(2, 8, 8), torch.randn(2, 2, 8, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        carried = carry(fields, flow, AROUND)
+    torch.testing.assert_close(carried, carry(fields, flow, AROUND), atol=0, rtol=0)
 
 
 def test_a_wave_of_five_cells_is_hardly_damped() -> None:

@@ -47,7 +47,7 @@ def generative(name: str, grid: tuple[int, int], padding: str) -> tuple[Model, B
     model = parse(MODELS[name], settings).build(shape).eval()
     random_weights(model)
     if isinstance(model, DiffusionModel):
-        model.sampler = SAMPLERS["heun"](steps=2)
+        model.sampler = SAMPLERS["heun"](steps=4)  # two would leap from 214 to 0.009, of which float32 keeps little
     draw = torch.Generator().manual_seed(0)
     history = torch.randn(1, 1, 1, height, width, generator=draw)
     static = torch.randn(1, height, width, generator=draw)
