@@ -89,7 +89,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "forecast": Schema(current=1, again="make it again with `wml rollout` or `wml ensemble`"),
     "run": Schema(current=3, again="train again", migrations={1: unchanged, 2: unchanged}, sealed_from=2),
     "status": Schema(current=2, again=RESTART, migrations={1: unchanged}, sealed_from=2, plain=True),
-    "calibration": Schema(current=2, again=REFIT, migrations={1: unchanged}, sealed_from=2, plain=True),
+    "calibration": Schema(current=3, again=REFIT, migrations={1: unchanged, 2: unchanged}, sealed_from=2, plain=True),
     "checkpoint": Schema(current=2, again="train again", migrations={1: unchanged}, sealed_from=2),
     "bundle": Schema(current=1, again="make it again with `wml export`"),
     "blend": Schema(current=2, again="blend again", migrations={1: unchanged}, sealed_from=2, plain=True),
@@ -103,4 +103,4 @@ SCHEMAS: Mapping[str, Schema] = {
         indent=None,
     ),
 }
-"""By kind, as the marker of a store calls it. A run of version 3 has a status and a calibration of version 2."""
+"""By kind, as the marker of a store calls it. A run of version 3 has a status of version 2, a calibration of 2 or 3."""

@@ -21,6 +21,7 @@ from weatherml.data.sequences.prepare import prepare_sequences
 from weatherml.data.store import open_dataset
 from weatherml.data.stores import open_data
 from weatherml.errors import BadDataError, MissingInputError, OutputError, UsageError
+from weatherml.models.base import GenerativeModel
 from weatherml.run import checkpoint
 from weatherml.run.bundle import KEY, MOST_HEADER_BYTES, Bundle, checksum, read_bundle, write_bundle
 from weatherml.run.calibration import Calibration
@@ -30,6 +31,7 @@ from weatherml.run.exported import bundle_of, dataset_of, export_bundle
 from weatherml.run.inspection import inspect
 
 UNET: dict[str, Any] = {"kind": "unet-residual", "base_features": 8, "depth": 1, "blocks": 1}
+CRPS = UNET | {"kind": "crps"}
 Forge = Callable[[dict[str, Any], dict[str, torch.Tensor]], object]
 
 
@@ -87,13 +89,34 @@ def test_the_same_run_gives_the_same_bytes(run: Run, bundle: Path, tmp_path: Pat
 
 
 def test_the_calibration_goes_with_it(small_dataset: Path, tmp_path: Path) -> None:
-    model = {"kind": "crps", "base_features": 8, "depth": 1, "blocks": 1}
-    run = saved_run(tmp_path / "crps", small_dataset, model, loss="crps")
-    fit = Calibration(temperature=(1.25, 1.1, 1.0, 0.9, 0.8), sampler=None, before={"t2m": 0.8}, after={"t2m": 1.0})
+    run = saved_run(tmp_path / "crps", small_dataset, CRPS, loss="crps")
+    temperature, gains = (1.25, 1.1, 1.0, 0.9, 0.8), gains_of(run)
+    fit = Calibration(temperature=temperature, gains=gains, sampler=None, before={"t2m": 0.8}, after={"t2m": 1.0})
     fit.save(run.path)
     opened = open_run(export_bundle(run.path, tmp_path / "crps.safetensors"))
     assert opened.calibration() == fit
-    assert opened.load_model().temperature.flatten().tolist() == pytest.approx(fit.temperature)
+    model = opened.load_model()
+    assert isinstance(model, GenerativeModel)
+    assert model.equalizer is not None
+    assert model.temperature.flatten().tolist() == pytest.approx(fit.temperature)
+    assert model.equalizer.gains.flatten().tolist() == pytest.approx(gains)
+
+
+def test_a_calibration_of_another_model_is_refused(small_dataset: Path, tmp_path: Path) -> None:
+    run = saved_run(tmp_path / "crps", small_dataset, CRPS, loss="crps")
+    gains = gains_of(run)
+    for temperature, wrong in (((1.0,) * 4, gains), ((1.0,) * 5, gains[1:])):
+        Calibration(temperature=temperature, gains=wrong, sampler=None, before={}, after={}).save(run.path)
+        with pytest.raises(BadDataError, match=r"\d+ (temperatures|gains) for \d+; the same `wml train` fits it again"):
+            run.load_model()
+
+
+def gains_of(run: Run) -> tuple[float, ...]:
+    """Of the right number."""
+    model = run.load_model()
+    assert isinstance(model, GenerativeModel)
+    assert model.equalizer is not None
+    return tuple(torch.linspace(0.6, 1.4, model.equalizer.gains.numel()).tolist())
 
 
 def test_a_model_without_weights(small_dataset: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ FIT = Calibration(
 
 @pytest.mark.parametrize("sampler", [None, {"kind": "heun", "steps": 8}])
 def test_round_trip(tmp_path: Path, sampler: dict[str, object] | None) -> None:
-    fit = Calibration(temperature=(1.1,), sampler=sampler, before={"a": 0.8}, after={"a": 0.9})
+    bands = {"gains": (1.2, 0.9), "bands_before": {"a": [0.8, 1.1]}, "bands_after": {"a": [0.9, 1.0]}}
+    fit = Calibration(temperature=(1.1,), sampler=sampler, before={"a": 0.8}, after={"a": 0.9}, **bands)
     fit.save(tmp_path)
     assert Calibration.load(tmp_path) == fit
 
@@ -41,6 +42,18 @@ def test_what_was_changed_is_refused(tmp_path: Path) -> None:
 
 def test_before_and_after_in_one_line() -> None:
     assert FIT.describe() == "calibrated on the validation part, spread over error: t2m 0.91 -> 0.99"
+
+
+def test_a_fit_of_before_has_no_gains(tmp_path: Path) -> None:
+    older = {name: value for name, value in FIT.settings().items() if "gains" not in name and "bands" not in name}
+    write_json(tmp_path / FILE, older)
+    assert Calibration.load(tmp_path) == FIT
+
+
+def test_gains_that_cannot_be(tmp_path: Path) -> None:
+    write_json(tmp_path / FILE, FIT.settings() | {"gains": [1.0, 11.0]})
+    with pytest.raises(BadDataError, match=r"gains \(1\.0, 11\.0\) is not between 0 and 10"):
+        Calibration.load(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[]", json.dumps({"temperature": [1.0], "color": "red"})])

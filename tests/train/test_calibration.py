@@ -15,8 +15,10 @@ from weatherml.data.store import Dataset, open_dataset
 from weatherml.data.transforms import Normaliser
 from weatherml.fields import Batch, Fields, Noise
 from weatherml.models.base import GenerativeModel, Model
+from weatherml.nn.equalizer import Equalizer
+from weatherml.nn.padding import Padding
 from weatherml.run.experiment import Experiment
-from weatherml.train.calibration import LIMITS, USUAL, adjusted, calibrate, credible
+from weatherml.train.calibration import GAINS, LIMITS, USUAL, calibrate, trust, turned
 from weatherml.train.skill import Pause, Skill, no_pause
 from weatherml.train.validation import Validator, jackknife_error
 
@@ -44,7 +46,8 @@ class Certain(Validator):
 
     def __call__(self, model: Model, pause: Pause = no_pause) -> Skill:
         skill = super().__call__(model, pause)
-        return replace(skill, spread_skill_error=dict.fromkeys(skill.spread_skill, 0.0))
+        bands = None if skill.bands is None else replace(skill.bands, error=torch.zeros(()))
+        return replace(skill, spread_skill_error=dict.fromkeys(skill.spread_skill, 0.0), bands=bands)
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +121,9 @@ def test_a_ratio_counts_as_far_as_it_is_known(dataset: Dataset, error: torch.Ten
     skill = validate(spread)
     assert all(0.005 < each < 0.2 for each in skill.spread_skill_error.values())  # of six cases
     fit = calibrate(spread, validate, None)
-    wanted = [1 / credible(skill.spread_skill[name], skill.spread_skill_error[name]) for name in dataset.names]
-    assert fit.temperature == pytest.approx(wanted)
+    ratios, errors = ([of[name] for name in dataset.names] for of in (skill.spread_skill, skill.spread_skill_error))
+    wanted = torch.tensor(ratios) ** -trust(torch.tensor(errors), USUAL)
+    assert fit.temperature == pytest.approx(wanted.tolist(), rel=0.03)
     low, _, high = fit.after.values()
     assert 0.86 < low < 1 < high < 1.1
 
@@ -130,11 +134,9 @@ def test_one_case_tells_nothing(dataset: Dataset, error: torch.Tensor) -> None:
     assert calibrate(model(error, [0.85, 0.9, 1.1]), single, None).temperature == (1.0, 1.0, 1.0)
 
 
-def test_credible_by_hand() -> None:
+def test_trust_by_hand() -> None:
     # an error as large as what is usual: half of the logarithm is believed
-    assert credible(0.81, USUAL) == pytest.approx(0.9)
-    assert credible(0.81, 0.0) == pytest.approx(0.81)
-    assert credible(0.81, math.inf) == 1.0
+    assert trust(torch.tensor([USUAL, 0.0, math.inf]), USUAL).tolist() == [0.5, 1.0, 0.0]
 
 
 def test_the_error_of_a_ratio_is_what_drawing_it_anew_shows() -> None:
@@ -147,10 +149,80 @@ def test_the_error_of_a_ratio_is_what_drawing_it_anew_shows() -> None:
     assert float(errors.mean()) == pytest.approx(float(ratios.std()), rel=0.05)
 
 
-def test_adjusted_by_hand() -> None:
+def test_turned_by_hand() -> None:
     # two variables, two leads drawn together: each is divided by its variable's ratio
-    four = adjusted(torch.ones(4, 1, 1), [math.log(0.9), math.log(1.1)])
-    torch.testing.assert_close(four.flatten(), 1 / torch.tensor([0.9, 1.1, 0.9, 1.1]))
-    again = adjusted(four, [math.log(0.95), 0.0])
-    torch.testing.assert_close(again.flatten()[:2], 1 / torch.tensor([0.9 * 0.95, 1.1]))
-    assert adjusted(torch.ones(2, 1, 1), [-2.0, 2.0]).flatten().tolist() == pytest.approx([1.25, 0.8])
+    logs = torch.tensor([0.9, 1.1]).log()
+    four = turned(torch.ones(4), logs, LIMITS)
+    torch.testing.assert_close(four, 1 / torch.tensor([0.9, 1.1, 0.9, 1.1]))
+    again = turned(four, torch.tensor([math.log(0.95), 0.0]), LIMITS)
+    torch.testing.assert_close(again[:2], 1 / torch.tensor([0.9 * 0.95, 1.1]))
+    assert turned(torch.ones(2), torch.tensor([-2.0, 2.0]), LIMITS).tolist() == pytest.approx([1.25, 0.8])
+    bands = turned(torch.ones(3, 4), torch.tensor([[0.1, 0.2], [0.3, 0.4], [0.5, 9.0]]), GAINS)
+    wanted = torch.tensor([[-0.1, -0.2, -0.1, -0.2], [-0.3, -0.4, -0.3, -0.4], [-0.5, math.log(0.5)] * 2])
+    torch.testing.assert_close(bands.log(), wanted)
+
+
+class Waves(GenerativeModel):
+    """Persistence with noise whose waves have given standard deviations, (bands, C), before it is tempered."""
+
+    def __init__(self, dataset: Dataset, *, tied: int = -1) -> None:
+        untied = torch.tensor([float(c != tied) for c in range(len(dataset.names))])
+        size = max(dataset.grid.shape)
+        super().__init__(len(untied), Equalizer(untied, size=size, padding=Padding()))
+        self.waves = Equalizer(untied, size=size, padding=Padding())
+
+    def step(self, batch: Batch, noise: Noise | None = None) -> Fields:
+        assert noise is not None
+        last = batch.history[:, -1:]
+        return last + self.tempered(self.waves(noise(last[:, 0].shape)))[:, None]
+
+
+def waves(dataset: Dataset, validate: Validator, off: torch.Tensor, *, tied: int = -1) -> Waves:
+    """As its error is, times `off` in each band."""
+    model = Waves(dataset, tied=tied).eval()
+    for _ in range(8):  # neighbouring bands overlap
+        found = validate(model).bands
+        assert found is not None
+        model.waves.gains.div_(found.spread_skill)
+    model.waves.gains.mul_(off)
+    return model
+
+
+def test_each_band_is_mended(validate: Validator, dataset: Dataset) -> None:
+    bands = len(Waves(dataset).waves.gains)
+    off = torch.where(torch.arange(bands) < bands // 2, 0.65, 1.5)
+    model = waves(dataset, validate, off[:, None])
+    first = validate(model).bands
+    assert first is not None
+    fit = calibrate(model, validate, None)
+    before, after = (
+        torch.tensor([found[name] for name in dataset.names]).log().abs()
+        for found in (fit.bands_before, fit.bands_after)
+    )
+    share = first.share.T  # where little is, what is seen is mostly the neighbours'
+    assert float((share * before).sum(1).min()) > 0.1
+    assert float((share * after).sum(1).max()) < 0.08
+    assert model.equalizer is not None
+    assert tuple(model.equalizer.gains.flatten().tolist()) == fit.gains
+    assert list(fit.after.values()) == pytest.approx([1, 1, 1], abs=0.03)
+
+
+def test_bands_of_what_has_ties_stay(validate: Validator, dataset: Dataset) -> None:
+    bands = len(Waves(dataset).waves.gains)
+    model = waves(dataset, validate, torch.linspace(0.7, 1.3, bands)[:, None], tied=1)
+    gains = torch.tensor(calibrate(model, validate, None).gains).view(bands, 3)
+    assert (gains[:, 1] == 1).all()
+    assert (gains[:, [0, 2]] != 1).all()
+
+
+def test_gains_of_an_earlier_fit_are_forgotten(validate: Validator, dataset: Dataset) -> None:
+    bands = len(Waves(dataset).waves.gains)
+    model = waves(dataset, validate, torch.linspace(0.9, 1.1, bands)[:, None])
+    assert calibrate(model, validate, None) == calibrate(model, validate, None)
+
+
+def test_a_band_that_hides_what_is_not_learnt_has_its_limit(validate: Validator, dataset: Dataset) -> None:
+    bands = len(Waves(dataset).waves.gains)
+    fit = calibrate(waves(dataset, validate, torch.logspace(-1, 1, bands)[:, None]), validate, None)
+    assert min(fit.gains) == pytest.approx(GAINS[0])
+    assert max(fit.gains) == pytest.approx(GAINS[1])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from weatherml.config import Config, Settings
 from weatherml.fields import Batch, Fields, Noise, Shape
+from weatherml.nn.equalizer import Equalizer
 from weatherml.nn.padding import Padding
 from weatherml.registry import Registry
 from weatherml.tasks import Task
@@ -93,6 +94,7 @@ class GenerativeModel(Model):
 
     Args:
         fields: L*C, that it draws.
+        equalizer: of what is drawn, where that is an error: about 0, and added.
 
     Attributes:
         temperature: (fields, 1, 1), what multiplies the noise of each, or what is drawn; calibration fits it.
@@ -100,9 +102,16 @@ class GenerativeModel(Model):
 
     temperature: Tensor
 
-    def __init__(self, fields: int) -> None:
+    def __init__(self, fields: int, equalizer: Equalizer | None = None) -> None:
         super().__init__()
+        self.equalizer = equalizer
         self.register_buffer("temperature", torch.ones(fields, 1, 1), persistent=False)
+
+    def tempered(self, error: Tensor) -> Tensor:
+        """(B, L*C, H, W) as it is added: at its temperature, each wave with its gain. Training learns them as one."""
+        if self.equalizer is not None and not self.training:
+            error = self.equalizer(error)
+        return self.temperature * error
 
     def forward(self, batch: Batch) -> Fields:
         """A sample with noise from torch's global random state, (B, L, C, H, W)."""

@@ -14,6 +14,7 @@ from weatherml.models.base import MODELS, GenerativeModel, Model, edges, free_no
 from weatherml.models.prediction import Change
 from weatherml.models.unet import UNet
 from weatherml.nn.blocks import NoiseMaps, NormKind
+from weatherml.nn.equalizer import Equalizer
 from weatherml.nn.gaussian_fields import GaussianFields
 from weatherml.tasks import Task
 
@@ -31,9 +32,16 @@ class CRPSModel(GenerativeModel):
     shares: Tensor
 
     def __init__(
-        self, network: nn.Module, change: Change, *, inputs: nn.Module, noise_channels: int, gaussian: GaussianFields
+        self,
+        network: nn.Module,
+        change: Change,
+        *,
+        inputs: nn.Module,
+        noise_channels: int,
+        gaussian: GaussianFields,
+        equalizer: Equalizer,
     ) -> None:
-        super().__init__(len(gaussian.untied))
+        super().__init__(len(gaussian.untied), equalizer)
         self.network, self.change, self.inputs = network, change, inputs
         self.noise_channels, self.gaussian = noise_channels, gaussian
         without = 1 - gaussian.untied
@@ -46,7 +54,7 @@ class CRPSModel(GenerativeModel):
         inputs = self.inputs(batch)
         maps = draw((len(inputs), self.noise_channels, *inputs.shape[-2:]))
         warmth = (self.temperature**self.shares).prod()
-        states: Fields = self.change(batch, self.network(inputs, warmth * maps), self.temperature * self.gaussian(maps))
+        states: Fields = self.change(batch, self.network(inputs, warmth * maps), self.tempered(self.gaussian(maps)))
         return states
 
 
@@ -83,5 +91,10 @@ class CRPS(UNet):
         padding = edges(self.padding, shape)
         gaussian = GaussianFields(self.noise_channels, shape, levels=self.depth + 2, padding=padding)
         return CRPSModel(
-            network, change, inputs=self.inputs(shape), noise_channels=self.noise_channels, gaussian=gaussian
+            network,
+            change,
+            inputs=self.inputs(shape),
+            noise_channels=self.noise_channels,
+            gaussian=gaussian,
+            equalizer=self.equalizer(shape),
         )

@@ -106,6 +106,7 @@ class DDPM(UNet):
             prediction=self.prediction,
             target=self.target,
             mean=self._mean.changing(shape) if self.changes else None,
+            equalizer=self.equalizer(shape) if self.changes else None,
             padding=padding,
             encoder=self._encoder(shape, inputs.channels) if self.condition_features else None,
             embedding=self.embedding,

@@ -18,6 +18,7 @@ from weatherml.models.local_spread import LocalSpread, normal_surprise
 from weatherml.models.noisy_views import NoisyViews
 from weatherml.models.prediction import ChangeModel, change_scale
 from weatherml.nn.embedding import LevelEmbedding
+from weatherml.nn.equalizer import Equalizer
 from weatherml.nn.inputs import ScaledInputs, StackedInputs
 from weatherml.nn.padding import Padding
 from weatherml.nn.tally import Tally
@@ -57,6 +58,7 @@ class DiffusionModel(GenerativeModel):
         prediction: what the network's output means.
         target: y is the `change` since the last state, the `forecast-error` of `mean`, or the next `state`.
         mean: a deterministic model, trained beside; only for `forecast-error`.
+        equalizer: of its error, drawn.
         padding: beyond the edges, for what is expected of its error.
         encoder: what the inputs become before they enter; None leaves them.
         embedding: width of the noise level's vector.
@@ -84,13 +86,14 @@ class DiffusionModel(GenerativeModel):
         prediction: Prediction,
         target: Target,
         mean: ChangeModel | None = None,
+        equalizer: Equalizer | None = None,
         padding: Padding | None = None,
         encoder: nn.Module | None = None,
         embedding: int = 64,
         drop: float = 0.0,
         guidance: float = 1.0,
     ) -> None:
-        super().__init__(shape.lead * shape.channels)
+        super().__init__(shape.lead * shape.channels, equalizer)
         self.network, self.inputs, self.mean, self.encoder = network, inputs, mean, encoder
         self.views = views
         self.local = LocalSpread(shape, inputs, padding=padding or Padding()) if mean else None
@@ -154,14 +157,14 @@ class DiffusionModel(GenerativeModel):
         sign = 1.0 if self.mean is None else torch.where(draw((len(inputs), 1, 1, 1)) < 0, -1.0, 1.0)
         denoise = self._denoiser(self._features(inputs), sign)
         # an error that is drawn is about 0, and multiplied as drawn: a network of warmer noise gives half of it back
-        warmth = self.temperature
-        noise_warmth, error_warmth = (warmth, 1.0) if self.mean is None else (1.0, warmth)
+        warmth = self.temperature if self.mean is None else 1.0
 
         def warm(shape: Sequence[int]) -> Tensor:
-            return noise_warmth * draw(shape)
+            return warmth * draw(shape)
 
-        start = self.descent[0] * warm((len(inputs), len(warmth), *inputs.shape[-2:]))
-        drawn = error_warmth * self.sampler.sample(denoise, start, self.descent, warm)
+        start = self.descent[0] * warm((len(inputs), len(self.temperature), *inputs.shape[-2:]))
+        drawn = self.sampler.sample(denoise, start, self.descent, warm)
+        drawn = drawn if self.mean is None else self.tempered(drawn)
         return base + self.scale * self.spread * self._local(base, inputs) * self._split(drawn)
 
     def diagnostics(self) -> dict[str, float]:

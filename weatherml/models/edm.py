@@ -98,6 +98,7 @@ class EDM(UNet):
             prediction="edm",
             target=self.target,
             mean=self._mean.changing(shape) if self.changes else None,
+            equalizer=self.equalizer(shape) if self.changes else None,
             padding=padding,
             embedding=self.embedding,
         )

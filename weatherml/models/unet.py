@@ -12,6 +12,7 @@ from weatherml.fields import Shape
 from weatherml.models.base import MODELS, Model, ModelConfig, edges
 from weatherml.models.prediction import Change, ChangeModel, DirectModel
 from weatherml.nn.blocks import NormKind
+from weatherml.nn.equalizer import Equalizer
 from weatherml.nn.inputs import ScaledInputs, StackedInputs
 from weatherml.nn.padding import Padding
 from weatherml.nn.unet import UNet as Network
@@ -87,6 +88,10 @@ class UNet(ModelConfig):
         """What the output of a network that predicts a change means."""
         padding, features = edges(self.padding, shape), max(1, self.widths[0] // 2)
         return Change(shape, padding=padding, advection=self.advection, features=features)
+
+    def equalizer(self, shape: Shape) -> Equalizer:
+        """Of an error that is drawn."""
+        return Equalizer(shape.untied, size=max(shape.height, shape.width), padding=edges(self.padding, shape))
 
     def inputs(self, shape: Shape) -> StackedInputs | ScaledInputs:
         """What makes a batch the network's input."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,19 @@ class Calibration:
         temperature: of each field that is drawn, see `GenerativeModel`.
         sampler: settings of the sampler; None where a sample is one network call.
         before: spread-skill ratio by variable on the validation part, as it was learnt.
-        after: the same with the temperature.
+        after: the same as it was fitted.
+        gains: of the bands of each field, see `weatherml.nn.equalizer.Equalizer`; none where nothing has bands.
+        bands_before: spread-skill ratio of each variable's bands, the widest waves first, as it was learnt.
+        bands_after: the same as it was fitted.
     """
 
     temperature: tuple[float, ...]
     sampler: Settings | None
     before: dict[str, float]
     after: dict[str, float]
+    gains: tuple[float, ...] = ()
+    bands_before: dict[str, list[float]] = field(default_factory=dict)
+    bands_after: dict[str, list[float]] = field(default_factory=dict)
 
     def describe(self) -> str:
         """Before and after in one line."""
@@ -38,7 +44,7 @@ class Calibration:
 
     def settings(self) -> dict[str, Any]:
         """As JSON types."""
-        return asdict(self) | {"temperature": list(self.temperature)}
+        return asdict(self) | {"temperature": list(self.temperature), "gains": list(self.gains)}
 
     def save(self, run: Path) -> None:
         """Write it into a run."""
@@ -62,9 +68,11 @@ class Calibration:
             BadDataError: settings that do not read.
         """
         try:
-            fit = cls(**known | {"temperature": tuple(map(float, known["temperature"]))})
-            if not all(0 < each <= HOTTEST for each in fit.temperature):
-                raise ValueError(f"temperature {fit.temperature} is not between 0 and {HOTTEST}")
+            factors = {name: tuple(map(float, known.get(name, ()))) for name in ("temperature", "gains")}
+            fit = cls(**known | factors)
+            for name, each in factors.items():
+                if not all(0 < factor <= HOTTEST for factor in each):
+                    raise ValueError(f"{name} {each} is not between 0 and {HOTTEST}")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadDataError(f"{path}: no calibration ({error}); remove it, or train again") from None
         return fit

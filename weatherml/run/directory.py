@@ -216,12 +216,15 @@ class Run:
             return
         if fit.sampler != (sampler.settings() if sampler else None):
             logger.warning("%s: calibrated for another sampler; the spread is as it was learnt", self.path)
-        elif len(fit.temperature) != len(model.temperature):
-            raise BadDataError(
-                f"{self.path}: {len(fit.temperature)} temperatures for {len(model.temperature)}; {REFIT}"
-            )
-        else:
-            model.temperature.copy_(torch.tensor(fit.temperature).view(-1, 1, 1))
+            return
+        gains = torch.ones(0) if model.equalizer is None else model.equalizer.gains
+        for name, wanted, fitted in (
+            ("temperatures", model.temperature, fit.temperature),
+            ("gains", gains, fit.gains or gains.flatten().tolist()),
+        ):
+            if len(fitted) != wanted.numel():
+                raise BadDataError(f"{self.path}: {len(fitted)} {name} for {wanted.numel()}; {REFIT}")
+            wanted.copy_(torch.tensor(fitted).view_as(wanted))
 
 
 @dataclass(frozen=True, kw_only=True)

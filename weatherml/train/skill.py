@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from torch import Tensor
+
 from weatherml.models.base import Model
 
 Pause = Callable[[], object]
@@ -14,6 +16,21 @@ Pause = Callable[[], object]
 
 def no_pause() -> None:
     """Go on."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bands:
+    """Spread by bands of wavenumbers, of normalised fields: (bands, C) each, the widest waves first, over all leads.
+
+    Attributes:
+        spread_skill: the spread-skill ratio; NaN where there is no error.
+        error: the standard error of its logarithm, over cases.
+        share: of a variable's squared error.
+    """
+
+    spread_skill: Tensor
+    error: Tensor
+    share: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +46,7 @@ class Skill:
             blurring a forecast lowers its RMSE, and this tells.
         spread_skill: the spread-skill ratio of each variable, mean over leads; empty of one member.
         spread_skill_error: the standard error of its logarithm, over cases.
+        bands: the same by bands of wavenumbers, of a model with gains for them.
     """
 
     ratio: float
@@ -37,11 +55,18 @@ class Skill:
     roughness_db: float = 0.0
     spread_skill: dict[str, float] = field(default_factory=dict)
     spread_skill_error: dict[str, float] = field(default_factory=dict)
+    bands: Bands | None = None
 
     @property
     def score(self) -> float:
         """What the best checkpoint has least of: the error ratio, a tenth worse for each dB of roughness."""
         return self.ratio * (1 + self.roughness_db / 10)
+
+    def by_band(self) -> dict[str, list[float]]:
+        """The spread-skill ratio of each variable's bands, the widest waves first, where there are any."""
+        if self.bands is None:
+            return {}
+        return dict(zip(self.by_variable, self.bands.spread_skill.T.tolist(), strict=True))
 
     def values(self) -> dict[str, float]:
         """What is logged, by name."""

@@ -17,11 +17,12 @@ from weatherml.data.transforms import Normaliser
 from weatherml.data.windows import covered, evenly
 from weatherml.fields import Batch, Fields
 from weatherml.losses.crps import almost_fair_crps
-from weatherml.models.base import Model
+from weatherml.models.base import GenerativeModel, Model
+from weatherml.nn.equalizer import Equalizer
 from weatherml.run.experiment import Experiment
 from weatherml.run.noise import MemberNoise
 from weatherml.run.stepping import reach, roll
-from weatherml.train.skill import Pause, Skill, no_pause
+from weatherml.train.skill import Bands, Pause, Skill, no_pause
 
 Array = npt.NDArray[Any]
 
@@ -66,7 +67,9 @@ class Validator:
     def __call__(self, model: Model, pause: Pause = no_pause) -> Skill:
         """The skill of a model in evaluation mode; `pause` is called before each batch, and may raise."""
         parts = np.array_split(self.initial, -(-len(self.initial) // self.loader.batch))
-        sums = torch.cat([self._sums(model, part, pause) for part in parts])
+        equalizer = model.equalizer if isinstance(model, GenerativeModel) and self.members > 1 else None
+        measured = [self._sums(model, part, pause, equalizer) for part in parts]
+        sums, of_bands = (torch.cat(each) for each in zip(*measured, strict=True))
         error, persisted, rough, truly_rough, variance, squared_error = sums.sum(0)
         ratio = quotient(error, persisted)
         ratio = ratio if self.members > 1 else ratio.sqrt()
@@ -77,6 +80,7 @@ class Validator:
             by_variable=self._named(ratio),
             spread_skill=self._named(quotient(variance, squared_error).sqrt()) if self.members > 1 else {},
             spread_skill_error=self._named(jackknife_error(sums[:, 4:])) if self.members > 1 else {},
+            bands=None if equalizer is None else band_skill(of_bands),
         )
 
     def _named(self, values: Tensor) -> dict[str, float]:
@@ -84,11 +88,17 @@ class Validator:
         named = zip(self.loader.dataset.names, values.nanmean(0).tolist(), strict=True)
         return {name: value for name, value in named if np.isfinite(value)}
 
-    def _sums(self, model: Model, initial: np.ndarray[tuple[int], np.dtype[np.int64]], pause: Pause) -> Tensor:
-        """(B, 6, steps, C) sums over points.
+    def _sums(
+        self,
+        model: Model,
+        initial: np.ndarray[tuple[int], np.dtype[np.int64]],
+        pause: Pause,
+        equalizer: Equalizer | None,
+    ) -> tuple[Tensor, Tensor]:
+        """(B, 6, steps, C) sums over points, and (B, 2, bands, C) as of `band_dispersion`; no bands without equalizer.
 
         Errors of the model and of persistence, roughness of the forecasts and of the truth, and of several
-        members the variance, times (M + 1) / M, and the squared error of their mean.
+        members the variance, times (M + 1) / M, and the squared error of their mean; of bands the last two.
         """
         pause()
         dataset, normaliser = self.loader.dataset, self.loader.normaliser
@@ -106,7 +116,10 @@ class Validator:
             roughness(truth),
             *dispersion(forecast, truth),
         )
-        return torch.stack([(field * weight).sum(dim=(3, 4)) for field in fields], dim=1)
+        sums = torch.stack([(field * weight).sum(dim=(3, 4)) for field in fields], dim=1)
+        if equalizer is None:
+            return sums, sums.new_zeros(len(sums), 2, 0, sums.shape[-1])
+        return sums, band_dispersion(normaliser.normalise(forecast), batch.target, batch.mask, equalizer)
 
     def _forecast(self, model: Model, batch: Batch, init_times: Array) -> Fields:
         M, device = self.members, batch.history.device
@@ -141,6 +154,29 @@ def dispersion(forecast: Fields, truth: Fields) -> tuple[Fields, Fields]:
     M, mean = forecast.shape[1], forecast.mean(1)
     variance = forecast.var(1) * ((M + 1) / M) if M > 1 else torch.zeros_like(truth)
     return variance, (mean - truth) ** 2
+
+
+def band_dispersion(forecast: Fields, truth: Fields, mask: Tensor, equalizer: Equalizer) -> Tensor:
+    """(B, 2, bands, C), sums over points and steps of what `dispersion` is of the bands of normalised fields.
+
+    What is not known counts as right.
+    """
+    B, M, steps, C = forecast.shape[:4]
+    mean = forecast.mean(1)
+    apart = torch.where(mask[:, None], forecast - mean[:, None], 0.0)
+    wrong = torch.where(mask, mean - truth, 0.0)
+    variance = equalizer.power(apart.flatten(0, 2)).view(B, M, steps, -1, C).sum((1, 2)) * ((M + 1) / M / (M - 1))
+    return torch.stack([variance, equalizer.power(wrong.flatten(0, 1)).view(B, steps, -1, C).sum(1)], 1)
+
+
+def band_skill(sums: Tensor) -> Bands:
+    """Of the sums (cases, 2, bands, C), variance and squared error."""
+    variance, squared_error = sums.sum(0)
+    return Bands(
+        spread_skill=quotient(variance, squared_error).sqrt(),
+        error=jackknife_error(sums).nan_to_num(torch.inf),
+        share=(squared_error / squared_error.sum(0)).nan_to_num(0.0),
+    )
 
 
 def jackknife_error(sums: Tensor) -> Tensor:
