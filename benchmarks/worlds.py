@@ -224,6 +224,46 @@ def eight(history: Array, noise: Array) -> Array:
     return EIGHT_LEFT * moved + EIGHT_FORCING * (0.4 * np.tanh(mixed(EIGHT_COUPLING, moved)) + noise)
 
 
+# ---- showers: written when all recipes stood, unlike the others: dispersive waves, heavy tails, roots, ties
+
+
+def showers(history: Array, noise: Array) -> Array:
+    """Large waves of a height outrun small ones, temperature errs in patches, cape and rain are shed at zero.
+
+    Height is damped and turned in the Fourier plane as a Rossby wave is; the forcing of temperature is multiplied by
+    the exponential of rain's; that of cape goes with its root, and rain is a power of what lies above a threshold.
+    """
+    state = history[..., -1, :, :, :]
+    height, temperature, cape, rain = (state[..., c, :, :] for c in range(4))
+    forcing = [noise[..., c, :, :] for c in range(4)]
+    cape, rain = np.maximum(cape, 0), np.maximum(rain, 0)
+    ky, kx = _wavenumbers(state.shape[-2:])
+    k2 = kx**2 + ky**2
+    slope = (np.roll(height, -1, -1) - np.roll(height, 1, -1)) / 2
+    patchy = forcing[1] * np.exp(0.5 * forcing[3] - 0.25)
+    warming = 0.8 * slope + 0.15 * cape / (1 + cape) - 0.1 * np.minimum(rain, 2) - 0.02
+    drifted, before = np.roll(cape, (1, 2), (-2, -1)), np.roll(rain, 1, -1)
+    growth = 0.12 * np.tanh(temperature) + 0.10 - 0.2 * np.minimum(rain, 1)
+    onset = 0.75 * before ** (2 / 3) + 0.6 * np.tanh(cape) - 0.55 - 0.3 * height + 0.45 * forcing[3]
+    new = [
+        _filtered(height, np.exp(-(0.06 + 0.0008 * k2) + 3j * kx / (k2 + 4))) + 0.35 * forcing[0],
+        0.9 * _filtered(temperature, np.exp(-0.002 * k2)) + warming + 0.3 * patchy,
+        np.maximum(0.85 * drifted + growth + 0.45 * np.sqrt(drifted + 0.02) * forcing[2], 0),
+        np.maximum(onset, 0) ** 1.5,
+    ]
+    return np.stack(new, axis=-3)
+
+
+def _wavenumbers(shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """(ky, kx) of rfft2's half plane, in cycles of the domain."""
+    height, width = shape
+    return np.fft.fftfreq(height, 1 / height)[:, None], np.fft.rfftfreq(width, 1 / width)[None]
+
+
+def _filtered(fields: Array, response: Array) -> Array:
+    return np.fft.irfft2(np.fft.rfft2(fields) * response, s=fields.shape[-2:]).astype(np.float32)
+
+
 def _blend(*parts: tuple[float, float]) -> Blend:
     """(length, weight) of parts as (length, share)."""
     total = sum(weight**2 for _, weight in parts) ** 0.5
@@ -264,6 +304,19 @@ WORLDS = {
             Channel(name="heat", units="J m-2", centre=2e5, scale=5e4, noise=_blend((3.0, 1))),
             Channel(name="vorticity", units="s-1", scale=5e-5, noise=_blend((1.2, 1))),
             Channel(name="cloud", units="1", centre=0.5, scale=0.12, noise=_blend((6.0, 0.7), (2.0, 0.7))),
+        ),
+    ),
+    "showers": World(
+        law=showers,
+        channels=(
+            Channel(name="height", units="m", centre=5500.0, scale=60.0, noise=_blend((5.0, 1), (1.5, 0.3))),
+            Channel(name="temperature", units="K", centre=280.0, scale=5.0, noise=_blend((2.0, 1))),
+            Channel(
+                name="cape", units="J kg-1", scale=900.0, noise=_blend((3.0, 1)), minimum=0.0, transform="log1p"
+            ),
+            Channel(
+                name="rain", units="mm h-1", scale=5.0, noise=_blend((1.5, 1)), minimum=0.0, transform="log1p"
+            ),
         ),
     ),
 }  # fmt: skip
