@@ -15,7 +15,7 @@ from pydantic import Field, PositiveFloat, model_validator
 
 from weatherml.config import Config
 
-Transform = Literal["none", "log1p", "signed_log1p", "clip"]
+Transform = Literal["none", "log1p", "signed_log1p", "sqrt", "signed_sqrt", "clip"]
 NAME = re.compile(r"\w[^/\\\x00-\x1f]*")
 """An array's name is a folder's in a store: none may lead out of it."""
 
@@ -32,8 +32,8 @@ class Variable(Config):
         valid_max: the largest physical value.
         packing_step: the int16 packing step, a power of two; None lets `prepare` choose from the data.
         add_offset: the packing offset, a multiple of the step.
-        transform: what is done before the z-score: `log1p` of max(x, 0), `signed_log1p` sign(x) log1p|x|,
-            `clip` at `valid_min`.
+        transform: what is done before the z-score: `log1p` and `sqrt` of max(x, 0), `signed_log1p` and `signed_sqrt`
+            of |x|, with the sign of x, `clip` at `valid_min`.
         component: `x` or `y` for the parts of a vector, so that flips negate them.
         not_above: a variable that this one cannot exceed at the same point.
         thresholds: event thresholds for categorical and neighbourhood scores, in `units`.

@@ -17,7 +17,7 @@ from weatherml.sources import SOURCES
 VARIABLES = {
     "tracer": {"transform": "log1p"},
     "u10": {"transform": "signed_log1p"},
-    "v10": {"transform": "signed_log1p"},
+    "v10": {"transform": "sqrt"},
     "refc": {},  # clipped
 }
 

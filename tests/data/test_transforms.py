@@ -27,7 +27,14 @@ from weatherml.data.transforms import (
 )
 from weatherml.variables import TABLE, Variable
 
-RANGES = {"none": (-1e4, 1e4), "log1p": (0, 1e4), "signed_log1p": (-1e4, 1e4), "clip": (-10, 90)}
+RANGES = {
+    "none": (-1e4, 1e4),
+    "log1p": (0, 1e4),
+    "signed_log1p": (-1e4, 1e4),
+    "sqrt": (0, 1e4),
+    "signed_sqrt": (-1e4, 1e4),
+    "clip": (-10, 90),
+}
 
 
 def statistics(mean: list[float], std: list[float], delta: list[float] | None = None) -> Statistics:
@@ -58,6 +65,11 @@ def test_golden_transforms() -> None:
     log4 = np.log(4.0)  # log1p(3)
     assert transform(x, TABLE["cape"]).tolist() == pytest.approx([0, 0, 0, log4])
     assert transform(x, TABLE["cin"]).tolist() == pytest.approx([-np.log(21.0), -log4, 0, log4])
+    root = TABLE["cape"].model_copy(update={"transform": "sqrt"})
+    assert transform(x, root).tolist() == pytest.approx([0, 0, 0, 3**0.5])
+    assert inverse(torch.tensor([-2.0, 0.0, 2.0]), root).tolist() == [0, 0, 4]
+    signed = TABLE["cin"].model_copy(update={"transform": "signed_sqrt"})
+    assert transform(x, signed).tolist() == pytest.approx([-(20**0.5), -(3**0.5), 0, 3**0.5])
     assert transform(x, TABLE["refc"]).tolist() == [-10, -3, 0, 3]  # clipped at no echo
     assert inverse(torch.tensor([log4]), TABLE["cape"]).item() == pytest.approx(3.0)
 
@@ -95,6 +107,19 @@ def test_what_comes_back_is_possible() -> None:
     physical = both.denormalise(torch.tensor([[[1.0, -50.0]], [[2.0, 0.0]]]))
     assert physical[:, 0, 0].tolist() == [290.0, 290.0]
     assert physical[:, 0, 1].tolist() == [205.0, 205.0]
+
+
+@pytest.mark.parametrize("name", sorted(RANGES))
+def test_what_is_fed_back_has_finite_gradients(name: str) -> None:
+    """At the bound too: the slope of a root is infinite there, and that of its inverse 0."""
+    variable = Variable(name="any", units="1", transform=name, valid_min=RANGES[name][0])  # type: ignore[arg-type]
+    there = normaliser(variable)
+    states = torch.linspace(-1.0, 1.0, 9).view(1, 1, -1)
+    states[..., 3] = there.normalise(torch.zeros(1, 1, 1)).flatten()  # exactly
+    states.requires_grad_()
+    there.bounded(states).sum().backward()
+    assert states.grad is not None
+    assert states.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -144,6 +169,7 @@ FRACTION = Variable(name="cloud", units="1", valid_min=0.0, valid_max=1.0)
     ("variable", "zero_share", "expected"),
     [
         (RAIN, 0.7, Tie(value=0.0, side=-1)),
+        (Variable(name="rain", units="mm h-1", transform="sqrt"), 0.7, Tie(value=0.0, side=-1)),
         (RAIN, 0.001, None),
         (FRACTION, 0.5, Tie(value=0.0, side=-1)),
         (TABLE["refc"], 0.0, Tie(value=-10.0, side=-1)),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from weatherml.config import parse
+from weatherml.data.likeliest import transformed
 from weatherml.data.store import Dataset, open_dataset
 from weatherml.errors import BadDataError
 from weatherml.fields import Batch, Fields
@@ -153,6 +154,17 @@ def test_the_difference_is_told_in_a_short_table(dataset: Dataset, tmp_path: Pat
     # what differs: the stem's inputs, the head's outputs and their bias
     assert table[2].endswith("3  network.stem.weight, network.head.2.weight, network.head.2.bias")
     assert table[4].split() == ["left", "over", "0"]
+
+
+def test_a_variable_that_the_other_run_saw_under_another_transform_is_named(dataset: Dataset, tmp_path: Path) -> None:
+    tracer = dataset.names.index("tracer")
+    root = transformed(dataset, tracer, dataset.variables[tracer].model_copy(update={"transform": "sqrt"}))
+    first, run = make_run(tmp_path / "first", dataset), make_run(tmp_path / "run", root)
+    trained(first)
+    (last,) = start_from(run.build_model(), run, first).describe().splitlines()[5:]
+    assert last == (
+        "  tracer is sqrt here and none there: what was learnt of it does not fit; set data.transforms alike"
+    )
 
 
 def test_what_cannot_serve_is_refused(dataset: Dataset, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,8 @@ class DataConfig(Config):
         crop: rows and columns of a random crop; None trains on whole fields.
         flips: flip east-west and north-south at random, vector components negated as they must.
         noise: standard deviation of noise on the history, in units of a one-step change, of sequences in their own.
+        transforms: `likeliest` takes for what is skewed the transform that its next states are likeliest under (see
+            `weatherml.data.likeliest`); None that of the dataset.
         gap: sets what is at a bound (no rain, no echo) off from the rest, in standard deviations; see `tie`.
         balance: of classification and segmentation, the share of cases with a positive; None takes all as they come.
         storms: draws cases with convection oftener, and weighs them down in the loss; None takes all alike.
@@ -63,6 +65,7 @@ class DataConfig(Config):
     crop: tuple[PositiveInt, PositiveInt] | None = None
     flips: bool = False
     noise: NonNegativeFloat = 0.0
+    transforms: Literal["likeliest"] | None = None
     gap: NonNegativeFloat = 0.0
     balance: float | None = Field(None, gt=0, lt=1)
     storms: Storms | None = None

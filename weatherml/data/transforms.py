@@ -1,7 +1,8 @@
 """Packed integers to normalised tensors and back, on any device: unpack, transform, z-score.
 
-Transforms make skewed variables trainable: CAPE log1p(max(x, 0)), CIN sign(x) log1p|x|, REFC clipped at
-its no-echo value. Scores are never taken here: `denormalise` returns physical units first.
+Transforms make skewed variables trainable: CAPE log1p(max(x, 0)), CIN sign(x) log1p|x|, REFC clipped at its
+no-echo value; a root is for what lies between (`weatherml.data.likeliest`). Scores are never taken here:
+`denormalise` returns physical units first.
 """
 
 from __future__ import annotations
@@ -51,6 +52,23 @@ def _signed_expm1(x: Tensor, floor: float) -> Tensor:  # noqa: ARG001
     return x.sign() * x.abs().clamp_max(80).expm1()
 
 
+def _sqrt(x: Tensor, floor: float) -> Tensor:  # noqa: ARG001
+    above = x > 0  # the infinite slope at 0 times the square's would make a gradient that is no number
+    return torch.where(above, torch.where(above, x, 1.0).sqrt(), torch.where(x.isnan(), x, 0.0))
+
+
+def _square(x: Tensor, floor: float) -> Tensor:  # noqa: ARG001
+    return x.clamp(0, 1e19).square()  # near the end of float32
+
+
+def _signed_sqrt(x: Tensor, floor: float) -> Tensor:
+    return x.sign() * _sqrt(x.abs(), floor)
+
+
+def _signed_square(x: Tensor, floor: float) -> Tensor:
+    return x.sign() * _square(x.abs(), floor)
+
+
 def _clip(x: Tensor, floor: float) -> Tensor:
     return x.clamp_min(floor)
 
@@ -59,6 +77,8 @@ _PAIRS: dict[Transform, tuple[Callable[[Tensor, float], Tensor], Callable[[Tenso
     "none": (_identity, _identity),
     "log1p": (_log1p, _expm1),
     "signed_log1p": (_signed_log1p, _signed_expm1),
+    "sqrt": (_sqrt, _square),
+    "signed_sqrt": (_signed_sqrt, _signed_square),
     "clip": (_clip, _clip),
 }
 
@@ -91,7 +111,7 @@ def tie(variable: Variable, zero_share: float) -> Tie | None:
         variable: tells the bounds.
         zero_share: of its transformed values in training.
     """
-    floor = 0.0 if variable.transform == "log1p" else variable.valid_min
+    floor = 0.0 if variable.transform in ("log1p", "sqrt") else variable.valid_min
     if variable.transform == "clip":
         return Tie(value=floor or 0.0, side=-1)  # how often they met is not counted there
     if zero_share < TIES:

@@ -111,7 +111,7 @@ class CRPS(LossConfig):
         spectral: weight of the spectral term.
         scales: weight of the sum of the scores of each octave, means over blocks of 1, 2, 4, ... points less those
             over blocks twice as wide, of mixtures of two variables; each counts half of the one before.
-        physical: weight of the score in physical units, of the variables that are learnt as logarithms.
+        physical: weight of the score in physical units, of the variables that are learnt as logarithms or roots.
     """
 
     compares_members: ClassVar[bool] = True

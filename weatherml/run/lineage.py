@@ -213,10 +213,9 @@ class Lineage:
             if ours != theirs:
                 raise BadDataError(f"{other.dataset}: {what} is {theirs}, the run was trained on {ours}; use its data")
         for mine, its in zip(self.variables, other.variables, strict=True):
-            if (mine.units, mine.transform) != (its.units, its.transform):
+            if mine.units != its.units:  # what transforms them is the run's
                 raise BadDataError(
-                    f"{other.dataset}: {its.name} in {its.units} ({its.transform}), the run was trained on "
-                    f"{mine.units} ({mine.transform}); prepare it alike"
+                    f"{other.dataset}: {its.name} in {its.units}, the run was trained on {mine.units}; prepare it alike"
                 )
 
 

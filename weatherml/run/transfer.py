@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -13,6 +13,7 @@ from weatherml.errors import BadDataError
 from weatherml.models.base import Model
 from weatherml.run.binding import Binding, Labels
 from weatherml.run.directory import Run
+from weatherml.run.lineage import Lineage
 
 Pairs: TypeAlias = list[list[tuple[int, int]]]
 SHOWN = 3
@@ -28,6 +29,7 @@ class Transfer:
         partly: in part, since the variables or times of the two runs differ.
         new: not at all; they stay as they were built.
         left: of the run, and not of the model.
+        transforms: variables that both know, each under a transform of its own.
     """
 
     source: str
@@ -35,6 +37,7 @@ class Transfer:
     partly: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    transforms: list[str] = field(default_factory=list)
 
     def add(self, name: str, pairs: Pairs | None, ours: Tensor, theirs: Tensor) -> None:
         """Count a tensor by the places that were matched."""
@@ -48,7 +51,11 @@ class Transfer:
     def describe(self) -> str:
         """A short table."""
         rows = {"taken": self.taken, "partly taken": self.partly, "new": self.new, "left over": self.left}
-        return "\n".join([f"weights of {self.source}:", *(_row(title, names) for title, names in rows.items())])
+        table = [f"weights of {self.source}:", *(_row(title, names) for title, names in rows.items())]
+        warnings = [
+            f"  {each}: what was learnt of it does not fit; set data.transforms alike" for each in self.transforms
+        ]
+        return "\n".join(table + warnings)
 
 
 def start_from(model: Model, run: Run, other: Run) -> Transfer:
@@ -67,6 +74,7 @@ def start_from(model: Model, run: Run, other: Run) -> Transfer:
     binding, their_binding, kernels = Binding(run, model), Binding(other, source), dict(model.named_parameters())
     found = Transfer(source=f"{other.path} ({other.experiment.model.kind})", left=[n for n in theirs if n not in ours])
     found.new.extend(name for name in ours if name not in theirs)
+    found.transforms.extend(_bent(run, other))
     for name in [name for name in ours if name in theirs]:
         tensor, given = ours[name], theirs[name]
         pairs = matched(binding.labels(name, tensor.shape), their_binding.labels(name, given.shape))
@@ -80,6 +88,15 @@ def start_from(model: Model, run: Run, other: Run) -> Transfer:
         )
     model.load_state_dict(ours)
     return found
+
+
+def _bent(run: Run, other: Run) -> Iterator[str]:
+    """What stands under different transforms in two runs that forecast, in words."""
+    if isinstance(run.lineage, Lineage) and isinstance(other.lineage, Lineage):
+        theirs = {variable.name: variable.transform for variable in other.lineage.variables}
+        for variable in run.lineage.variables:
+            if theirs.get(variable.name, variable.transform) != variable.transform:
+                yield f"{variable.name} is {variable.transform} here and {theirs[variable.name]} there"
 
 
 def matched(ours: Sequence[Labels], theirs: Sequence[Labels]) -> Pairs | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from weatherml.data.external import with_forcing
 from weatherml.data.known import KnownFields
+from weatherml.data.likeliest import likeliest
 from weatherml.data.loader import Loader
 from weatherml.data.sequences.loader import SequenceLoader
 from weatherml.data.sequences.store import SequenceDataset
@@ -74,18 +75,19 @@ class Supply:
 
 
 def open_selected(path: Path, experiment: Experiment) -> Dataset | SequenceDataset:
-    """The dataset, narrowed to the experiment's variables, with its forcing beside it.
+    """The dataset, narrowed to the experiment's variables and under its transforms, with its forcing beside it.
 
     Raises:
-        ConfigError: forcing or storms that the dataset's task has no use for.
+        ConfigError: forcing, storms or transforms that the dataset's task has no use for.
     """
     dataset, data = open_data(path), experiment.data
     if not isinstance(dataset, Dataset):
-        for name in ("forcing", "storms"):
+        for name in ("forcing", "storms", "transforms"):
             if getattr(data, name) is not None:
                 raise ConfigError(f"data.{name}: is for forecasts, {path} for {dataset.task}; leave it out")
         return dataset
     narrowed = dataset.select(data.variables or dataset.names)
+    narrowed = likeliest(narrowed) if data.transforms == "likeliest" else narrowed
     return narrowed if data.forcing is None else with_forcing(narrowed, Path(data.forcing))
 
 
